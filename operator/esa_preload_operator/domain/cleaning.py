@@ -1,0 +1,73 @@
+"""Makes foreign text safe to store and to show: bounded, without query strings, times in one format."""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+MAX_TEXT: Final = 4096
+"""Bytes of one string from ESA in a status: a status that grows too large could not be written at all."""
+INT64_MAX: Final = 2**63 - 1
+
+_QUERY: Final = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def cut(text: str, limit: int = MAX_TEXT) -> str:
+    """Cut to `limit` bytes of UTF-8, never in the middle of a character."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= limit:
+        return raw.decode("utf-8")
+    return raw[: limit - 3].decode("utf-8", "ignore") + "…"
+
+
+def clean_text(text: object, limit: int = MAX_TEXT) -> str:
+    """Text without control characters and without query strings, which may carry signatures, cut to `limit` bytes."""
+    if text is None:
+        return ""
+    return cut(_QUERY.sub(r"\1", _CONTROL.sub(" ", str(text))), limit)
+
+
+def clean_count(value: object) -> int:
+    """A counter from an integer or its decimal text; anything else, and what int64 can't hold, is 0 or the bound."""
+    if isinstance(value, bool) or not isinstance(value, int | str | float):
+        return 0
+    try:
+        number = int(value)
+    except (ValueError, OverflowError):
+        return 0
+    return max(0, min(number, INT64_MAX))
+
+
+def clean_time(text: object) -> str:
+    """RFC 3339 in UTC from any of ESA's time formats; empty if it is no time.
+
+    Source: ESA API, CreateScheduledPreloadJob (`+0800` without a colon) and ListScheduledPreloadExecutions (milliseconds).
+    """
+    if not isinstance(text, str):
+        return ""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return format_time((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def format_time(epoch: float) -> str:
+    """RFC 3339 in UTC, whole seconds."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_micro_time(epoch: float) -> str:
+    """RFC 3339 in UTC with microseconds."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str | None) -> float | None:
+    """Epoch seconds of an RFC 3339 time; None if there is none or it can't be read."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,1 @@
+"""The ESA adapter: the only place that knows httpx."""

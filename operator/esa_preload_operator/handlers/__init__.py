@@ -1,0 +1,1 @@
+"""kopf in, work queue out: the only place that knows kopf."""

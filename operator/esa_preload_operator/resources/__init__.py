@@ -1,0 +1,1 @@
+"""The custom resource as types, and the CRD made from them."""

@@ -1,0 +1,173 @@
+"""`ScheduledPreloadJob`: the custom resource as types. The CRD is made from them, see `resources.crd`.
+
+Reading is lenient (an unknown field is ignored), because the API server has already judged what users write;
+times in the status are text, so that nothing that somebody else wrote there can keep a resource from being read.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+GROUP: Final = "esa.preload-operator.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "ScheduledPreloadJob"
+PLURAL: Final = "scheduledpreloadjobs"
+SINGULAR: Final = "scheduledpreloadjob"
+SHORT_NAME: Final = "spj"
+CATEGORY: Final = "esa"
+
+RESET_KEY: Final = "resetRequested"
+RESET_KEY_PREFIXED: Final = f"{GROUP}/resetRequested"
+RESET_KEYS: Final = (RESET_KEY, RESET_KEY_PREFIXED)
+"""The annotations that ask for a reset; the short one is for people, the prefixed one for tools."""
+
+Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
+Int32 = Annotated[int, Field(json_schema_extra={"format": "int32"})]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class Part(BaseModel):
+    """A part of the resource: lowerCamelCase on the wire, snake_case here."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+class SecretRef(Part):
+    """Names a Secret in the namespace of the resource."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        description="Name of a Secret in the same namespace with the keys accessKeyId, accessKeySecret and, for "
+        "temporary credentials, securityToken.",
+    )
+
+
+class Spec(Part):
+    """The wanted job."""
+
+    job_id: str = Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[0-9A-Za-z_-]+$",
+        description="Id of an ESA scheduled preload job that exists, as the console shows it, such as "
+        "665d3af3621bccf3fe29e1a4. Immutable: make a new resource for another job.",
+    )
+    credentials_secret_ref: SecretRef | None = Field(
+        default=None,
+        description="Secret with the credentials for this job. Without it the operator's own credentials are used, where "
+        "the operator allows them for this namespace.",
+    )
+    min_reset_interval: str = Field(
+        default="0s",
+        max_length=32,
+        description="Shortest time between two resets, such as 30s, 5m or 1h30m. Requests that come sooner are held and "
+        "become one reset.",
+    )
+
+
+Phase = Literal["Held", "InFlight", "Retrying", "Succeeded", "Failed", "Withdrawn", "Replaced"]
+
+
+class ResetStatus(Part):
+    """The reset that is under way, or the last one."""
+
+    phase: str = Field(
+        default="",
+        description="Held (waits for minResetInterval), InFlight (asked for, not answered yet), Retrying (refused, will be "
+        "tried again), Succeeded, Failed (the resource must change), Withdrawn (the request disappeared) or Replaced "
+        "(the job became another one).",
+    )
+    job_id: str = Field(default="", description="Id of the ESA job that is reset.")
+    tokens: dict[str, str] = Field(
+        default_factory=dict,
+        description="Annotations and tokens that this reset answers. A token above 256 bytes is shown as sha256:….",
+    )
+    trigger: str = Field(default="", description="What asked for the reset: Annotation.")
+    owner: str | None = Field(default=None, description="Process of the operator that wrote this request.")
+    started_at: Time | None = Field(default=None, description="When this attempt was written down, before the call.")
+    finished_at: Time | None = Field(default=None, description="When the outcome was known.")
+    submitted_before: Int64 | None = Field(
+        default=None, description="URLs that were already submitted right before the call."
+    )
+    request_id: str | None = Field(default=None, description="ESA's id of the reset request, for its support.")
+    attempts: Int32 = Field(default=0, description="How often the call was prepared for these tokens.")
+    message: str | None = Field(default=None, description="What happened, for people.")
+
+
+class Condition(Part):
+    """A condition as metav1.Condition defines it."""
+
+    type: str = Field(max_length=316, description="Ready, Reconciling, Stalled or UrlsAccepted.")
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    observed_generation: Int64 | None = Field(default=None, description="metadata.generation that was looked at.")
+    last_transition_time: Time = Field(description="When the status of the condition changed last.")
+    reason: str = Field(
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+        description="Why, in one CamelCase word.",
+    )
+    message: str = Field(max_length=32768, description="Why, for people.")
+
+
+class Status(Part):
+    """What the operator saw and did. Written by the operator alone."""
+
+    observed_generation: Int64 | None = Field(default=None, description="metadata.generation that was looked at last.")
+    request_id: str | None = Field(default=None, description="ESA's id of the request that the fields below come from.")
+    ali_uid: str | None = Field(default=None, description="Id of the Alibaba Cloud account.")
+    created_at: str | None = Field(default=None, description="When the ESA job was created, RFC 3339.")
+    domains: str | None = Field(default=None, description="Domain names whose URLs are prefetched.")
+    error_info: str | None = Field(default=None, description="What ESA objects to in the list of URLs.")
+    failed_file_oss: str | None = Field(
+        default=None, description="OSS object that lists the URLs ESA refused, without its query string."
+    )
+    file_id: str | None = Field(default=None, description="Id of the file with the list of URLs.")
+    job_id: str | None = Field(default=None, description="Id of the ESA job.")
+    insert_way: str | None = Field(default=None, description="How the URLs were given: textBox or oss.")
+    name: str | None = Field(default=None, description="Name of the task in ESA.")
+    site_id: Int64 | None = Field(default=None, description="ESA site of the job.")
+    task_submitted: Int64 | None = Field(default=None, description="URLs submitted for prefetch tasks.")
+    task_type: str | None = Field(default=None, description="Type of the task, usually preload.")
+    url_count: Int64 | None = Field(default=None, description="URLs in the list.")
+    url_submitted: Int64 | None = Field(default=None, description="URLs submitted since the last reset.")
+    progress: Int32 | None = Field(default=None, description="Percent of the URLs submitted.")
+    refreshed_at: Time | None = Field(default=None, description="When the fields above were read from ESA.")
+    reset: ResetStatus | None = Field(default=None, description="The reset that is under way, or the last one.")
+    handled_resets: dict[str, str] = Field(
+        default_factory=dict,
+        description="Annotation key to the last token dealt with. A token above 256 bytes is shown as sha256:….",
+    )
+    last_reset_time: Time | None = Field(default=None, description="When the job was reset last.")
+    next_reset_time: Time | None = Field(default=None, description="When a held reset will be made.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        description="Ready (the job can be reset), Reconciling (work is under way), Stalled (only a change of the resource "
+        "helps), UrlsAccepted (ESA took all URLs).",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+
+
+class Metadata(Part):
+    """The part of the object's metadata that the operator reads."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    generation: int = 0
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class ScheduledPreloadJob(Part):
+    """One ESA scheduled preload job. Annotate it with resetRequested=<token> to reset its progress exactly once."""
+
+    metadata: Metadata
+    spec: Spec
+    status: Status = Field(default_factory=Status)

@@ -1,0 +1,1 @@
+"""Settings, work queue, metrics, health, and the one place where everything is put together."""
