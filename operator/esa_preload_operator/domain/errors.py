@@ -55,7 +55,7 @@ class Reason(enum.StrEnum):
     RESET_SUCCEEDED = "ResetSucceeded"
     RESET_CONFIRMED = "ResetConfirmed"
     RESET_FAILED = "ResetFailed"
-    STALE_TOKEN = "StaleToken"  # noqa: S105 - the name of a reason, no password
+    STALE_TOKEN = "StaleToken"  # noqa: S105 - a reason, no password
     URLS_REJECTED = "UrlsRejected"
 
 

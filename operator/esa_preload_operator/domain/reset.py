@@ -1,0 +1,285 @@
+"""The reset protocol: one request, one reset, whatever crashes.
+
+`advance` is a pure state machine. It is given what happened and returns what to do; the service does it and comes back with
+what happened then. Nobody calls ESA on an intent that he did not write himself, every write is conditional on the version
+that the decision was made on, and after a conflict nothing is reused.
+"""
+
+from dataclasses import replace
+
+from esa_preload_operator.domain.cleaning import format_micro_time
+from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
+from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.reset_values import (
+    Answer,
+    Answered,
+    CallFailed,
+    Conflicted,
+    Happening,
+    Look,
+    Looked,
+    LookFailed,
+    Memory,
+    Moment,
+    Observed,
+    Phase,
+    Read,
+    ResetRecord,
+    Rest,
+    Rules,
+    Send,
+    Stage,
+    Step,
+    Stored,
+    View,
+    Write,
+    WriteLost,
+    WriteRefused,
+)
+from esa_preload_operator.domain.reset_writes import (
+    claim,
+    close,
+    confirmed,
+    failed_look,
+    forget,
+    hold,
+    outcome,
+    outdated,
+    stale,
+)
+from esa_preload_operator.domain.retry import retry_delay
+from esa_preload_operator.domain.tokens import Tokens, handled_after, is_stale, without
+
+TRIGGER = "Annotation"
+
+Next = tuple[Memory, Step]
+
+
+def requested(view: View) -> Tokens:
+    """Return the tokens that ask for a reset: not handled, or handled as a failure before the spec was changed."""
+    tokens = without(view.asked, view.handled)
+    if view.changed and view.record is not None and view.record.phase == Phase.FAILED:
+        again = set(view.record.tokens) & set(view.asked)
+        return tuple(sorted(set(tokens) | again))
+    return tokens
+
+
+def advance(memory: Memory, happened: Happening, now: Moment, rules: Rules) -> Next:
+    """Take in what happened and return the one next step."""
+    match happened:
+        case Observed(view, fresh):
+            return _plan(memory, view, now, rules, fresh=fresh)
+        case Looked(job):
+            return _after_look(memory, job, now, rules)
+        case LookFailed(problem):
+            return _after_failed_look(memory, problem, now)
+        case Stored(view):
+            return _after_write(memory, view, now, rules)
+        case Conflicted():
+            return _idle(memory), Read()
+        case WriteLost():
+            return _after_lost_write(memory), Read()
+        case WriteRefused(problem):
+            memory, delay = _count_failure(memory, problem, now)
+            return _idle(memory), Rest(now.steady + delay, problem)
+        case Answered(job):
+            return _after_answer(memory, job, now, rules)
+        case CallFailed(problem):
+            return _after_failed_call(memory, problem, now, rules)
+
+
+def _idle(memory: Memory) -> Memory:
+    return replace(memory, stage=Stage.NOTHING, view=None, pending=None)
+
+
+def _write(memory: Memory, stage: Stage, write: Write) -> Next:
+    return replace(memory, stage=stage, view=write.view, pending=write), write
+
+
+def _plan(memory: Memory, view: View, now: Moment, rules: Rules, *, fresh: bool) -> Next:
+    memory = _idle(memory if memory.uid == view.uid else Memory(uid=view.uid))
+    if memory.answer is not None:
+        if view.record == memory.answer.intent or _wiped(view, memory.answer.intent):
+            return _write(memory, Stage.OUTCOME, outcome(view, memory.answer, now))
+        memory = replace(memory, answer=None)
+    if view.record is not None and view.record.phase == Phase.IN_FLIGHT:
+        return _recover(memory, view, view.record, now, rules, fresh=fresh)
+    memory = replace(memory, unsent=None, seen=None)
+    wanted = requested(view)
+    old = tuple(entry for entry in wanted if is_stale(entry[1], view.created, rules.stale_token_after))
+    if old:
+        return _write(memory, Stage.OUTCOME, stale(view, old, now))
+    if wanted:
+        return _begin_or_wait(memory, view, wanted, now, rules)
+    memory = replace(memory, failures=0, not_before=0.0, reported=None)
+    if view.record is not None and view.record.phase in (Phase.HELD, Phase.RETRYING):
+        return _write(memory, Stage.OUTCOME, close(view, Phase.WITHDRAWN, now))
+    if handled_after(view.handled, view.asked, ()) != view.handled:
+        return _write(memory, Stage.OUTCOME, forget(view))
+    return memory, Rest()
+
+
+def _wiped(view: View, intent: ResetRecord) -> bool:
+    """Say whether the status was wiped while the request still stands: then the outcome is not lost with it."""
+    return view.record is None and set(intent.tokens) <= set(without(view.asked, view.handled)) and bool(intent.tokens)
+
+
+def _begin_or_wait(memory: Memory, view: View, wanted: Tokens, now: Moment, rules: Rules) -> Next:
+    pause = max(view.min_interval, rules.min_interval)
+    if view.last_reset is not None and now.wall < view.last_reset + pause:
+        until = now.steady + (view.last_reset + pause - now.wall)
+        held = view.record
+        if held is not None and held.phase == Phase.HELD and held.tokens == wanted:
+            return memory, Rest(until)
+        return _write(memory, Stage.OUTCOME, hold(view, wanted, view.last_reset + pause))
+    if now.steady < memory.not_before:
+        return memory, Rest(memory.not_before)
+    return replace(memory, stage=Stage.LOOK_TO_BEGIN, view=view), Look(view.job_id)
+
+
+def _recover(memory: Memory, view: View, intent: ResetRecord, now: Moment, rules: Rules, *, fresh: bool) -> Next:
+    """Meet an intent whose answer is not in memory: wait until its call is over, read, look."""
+    if intent != memory.unsent:
+        if memory.seen is None or memory.seen[0] != intent:
+            memory = replace(memory, seen=(intent, now.steady))
+        due = call_is_over_at(memory, now, rules)
+        if now.steady < due:
+            return memory, Rest(due)
+    if now.steady < memory.not_before:
+        return memory, Rest(memory.not_before)
+    if not fresh:
+        return memory, Read()
+    if view.job_id != intent.job_id:
+        return _write(memory, Stage.OUTCOME, close(view, Phase.REPLACED, now))
+    return replace(memory, stage=Stage.LOOK_TO_RECOVER, view=view), Look(view.job_id)
+
+
+def call_is_over_at(memory: Memory, now: Moment, rules: Rules) -> float:
+    """Return when the call of the intent that was seen is over, on this process's own monotonic clock."""
+    return (memory.seen[1] if memory.seen is not None else now.steady) + rules.deadline
+
+
+def _after_look(memory: Memory, job: EsaJob, now: Moment, rules: Rules) -> Next:
+    view = memory.view
+    if view is None:
+        return memory, Read()
+    wanted = requested(view)
+    before = view.record
+    attempts = 1
+    if memory.stage is Stage.LOOK_TO_RECOVER and before is not None:
+        if before != memory.unsent and proves_reset(before, job, rules):
+            return _write(memory, Stage.OUTCOME, confirmed(view, before, job, now))
+        if not wanted:
+            return _write(memory, Stage.OUTCOME, close(view, Phase.WITHDRAWN, now))
+        attempts = before.attempts + 1
+    elif before is not None and before.phase == Phase.RETRYING:
+        attempts = before.attempts + 1
+    intent = ResetRecord(
+        phase=Phase.IN_FLIGHT,
+        job_id=view.job_id,
+        tokens=wanted,
+        trigger=TRIGGER,
+        owner=rules.owner,
+        started_at=format_micro_time(now.wall),
+        submitted_before=job.url_submitted,
+        attempts=attempts,
+    )
+    repeats = memory.stage is Stage.LOOK_TO_RECOVER and before is not None and before != memory.unsent
+    memory = replace(memory, begun=now.steady)
+    return _write(memory, Stage.INTENT, claim(view, intent, job, repeats=before if repeats else None))
+
+
+def proves_reset(intent: ResetRecord, job: EsaJob, rules: Rules) -> bool:
+    """Say whether the job's progress shows that the intent's call was executed.
+
+    That a reset lowers `UrlSubmitted` is inferred from "resets the progress" (ESA API, ResetScheduledPreloadJob), which is
+    why it can be switched off.
+    """
+    return (
+        rules.confirm_by_progress
+        and intent.submitted_before is not None
+        and job.id in ("", intent.job_id)
+        and job.url_submitted < intent.submitted_before
+    )
+
+
+def _after_failed_look(memory: Memory, problem: Problem, now: Moment) -> Next:
+    view = memory.view
+    if view is None:
+        return memory, Read()
+    if problem.healer is Healer.AUTHOR:
+        return _write(memory, Stage.OUTCOME, failed_look(view, requested(view), problem, now))
+    shown = (requested(view), problem.code)
+    memory, delay = _count_failure(memory, problem, now)
+    if memory.reported == shown:
+        return _idle(memory), Rest(now.steady + delay, problem)
+    return _write(memory, Stage.OUTCOME, failed_look(view, requested(view), problem, now))
+
+
+def _count_failure(memory: Memory, problem: Problem, now: Moment) -> tuple[Memory, float]:
+    failures = memory.failures + 1
+    delay = retry_delay(problem, failures, now.chance)
+    return replace(memory, failures=failures, not_before=now.steady + delay), delay
+
+
+def _after_write(memory: Memory, view: View, now: Moment, rules: Rules) -> Next:
+    write, stage = memory.pending, memory.stage
+    if write is None:
+        return _plan(memory, view, now, rules, fresh=True)
+    if stage is Stage.INTENT and write.record is not None:
+        if view.record != write.record:
+            return _write(replace(memory, unsent=write.record), Stage.OUTCOME, outdated(view))
+        memory = replace(memory, stage=Stage.CALL, view=view, pending=None, unsent=None)
+        return memory, Send(write.record, not_after=memory.begun + rules.deadline - rules.request_timeout)
+    answer = memory.answer
+    memory = replace(memory, answer=None)
+    problem = write.problem
+    if problem is None:
+        return _plan(replace(memory, failures=0, not_before=0.0, reported=None), view, now, rules, fresh=True)
+    memory = replace(memory, reported=(write.record.tokens if write.record else (), problem.code))
+    if answer is not None or problem.reason is Reason.CRD_OUTDATED:
+        memory, _ = _count_failure(memory, problem, now)
+    if problem.healer is Healer.AUTHOR and problem.reason is not Reason.CRD_OUTDATED:
+        return _idle(replace(memory, failures=0, not_before=0.0)), Rest(None, problem)
+    return _idle(memory), Rest(memory.not_before, problem)
+
+
+def _after_lost_write(memory: Memory) -> Memory:
+    """After an intent's write whose answer was lost nothing was sent: if the intent is there, it is mine and unsent."""
+    unsent = memory.pending.record if memory.stage is Stage.INTENT and memory.pending else memory.unsent
+    return replace(_idle(memory), unsent=unsent)
+
+
+def _after_answer(memory: Memory, job: EsaJob, now: Moment, rules: Rules) -> Next:
+    view = memory.view
+    if view is None or view.record is None:
+        return memory, Read()
+    memory = replace(memory, answer=Answer(view.record, job))
+    return _plan(memory, view, now, rules, fresh=True)
+
+
+def _after_failed_call(memory: Memory, problem: Problem, now: Moment, rules: Rules) -> Next:
+    view = memory.view
+    if view is None or view.record is None:
+        return memory, Read()
+    if problem.delivery is Delivery.UNKNOWN:
+        memory = replace(_idle(memory), seen=(view.record, now.steady))
+        return memory, Rest(call_is_over_at(memory, now, rules), problem)
+    if problem.code == NOT_SENT:
+        return replace(_idle(memory), unsent=view.record), Read()
+    memory = replace(memory, answer=Answer(view.record, problem))
+    return _plan(memory, view, now, rules, fresh=True)
+
+
+NOT_SENT = "NotSent"
+"""Code of the problem that says: the sender itself decided not to send, because it was too late or it no longer leads."""
+
+
+def may_send(step: Send, now_steady: float, leads_until: float) -> bool:
+    """Say whether the call may still leave: asked right before the first byte, with no await in between."""
+    return now_steady <= step.not_after and now_steady < leads_until
+
+
+def hurry(memory: Memory) -> Memory:
+    """Forget the waiting time after a failure, because what it waited for may have changed."""
+    return replace(memory, not_before=0.0, reported=None)

@@ -1,0 +1,150 @@
+"""What the reset protocol stores: each function makes one write from what is known."""
+
+from dataclasses import replace
+
+from esa_preload_operator.domain.cleaning import cut, format_time
+from esa_preload_operator.domain.errors import Healer, Problem, Reason
+from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.reset_values import Answer, Moment, Notice, Phase, ResetRecord, View, Write
+from esa_preload_operator.domain.tokens import Tokens, handled_after, without
+
+_MAX_MESSAGE = 1024
+
+
+def claim(view: View, intent: ResetRecord, job: EsaJob, *, repeats: ResetRecord | None) -> Write:
+    """Announce a call before it is made; the tokens count as open until its outcome is stored."""
+    if repeats is not None:
+        doubt = f"the answer to attempt {repeats.attempts} was lost and the job's progress does not show a reset; calling again"
+        intent = replace(intent, message=doubt)
+    return Write(view, intent, handled=without(view.handled, intent.tokens), job=job)
+
+
+def outcome(view: View, answer: Answer, now: Moment) -> Write:
+    """Store the answer to a call, for the tokens of its intent and never for newer ones."""
+    result = answer.result
+    if isinstance(result, EsaJob):
+        record = _ended(answer.intent, Phase.SUCCEEDED, now, request_id=result.request_id, message="")
+        notice = Notice(
+            Reason.RESET_SUCCEEDED, f"ESA reset job {record.job_id} for {_name(record.tokens)}{_request(result)}"
+        )
+        return Write(view, record, _handled(view, record), job=result, notice=notice, outcome=Phase.SUCCEEDED)
+    if result.healer is Healer.AUTHOR:
+        return _failed(view, answer.intent, result, now)
+    record = replace(answer.intent, phase=Phase.RETRYING, message=_short(result), request_id=result.request_id)
+    return Write(view, record, handled=view.handled, problem=result, notice=_complaint(result))
+
+
+def confirmed(view: View, intent: ResetRecord, job: EsaJob, now: Moment) -> Write:
+    """Store that the job's progress shows the reset whose answer was lost."""
+    message = (
+        f"confirmed by progress: {job.url_submitted} URLs submitted now, {intent.submitted_before} before the call "
+        "whose answer was lost"
+    )
+    record = _ended(intent, Phase.SUCCEEDED, now, request_id="", message=message)
+    notice = Notice(Reason.RESET_CONFIRMED, f"ESA job {record.job_id}, {_name(record.tokens)}: {message}")
+    return Write(view, record, _handled(view, record), job=job, notice=notice, outcome="Confirmed")
+
+
+def failed_look(view: View, wanted: Tokens, problem: Problem, now: Moment) -> Write:
+    """Store why the job could not be looked at before a call."""
+    open_intent = view.record if view.record is not None and view.record.phase == Phase.IN_FLIGHT else None
+    if problem.healer is Healer.AUTHOR:
+        intent = open_intent or ResetRecord(phase=Phase.FAILED, job_id=view.job_id, tokens=wanted, trigger="Annotation")
+        return _failed(view, intent, problem, now)
+    if open_intent is not None:
+        return Write(view, open_intent, view.handled, problem=problem, notice=_complaint(problem))
+    attempts = view.record.attempts if view.record is not None and view.record.phase == Phase.RETRYING else 0
+    record = ResetRecord(
+        phase=Phase.RETRYING,
+        job_id=view.job_id,
+        tokens=wanted,
+        trigger="Annotation",
+        attempts=attempts,
+        message=_short(problem),
+    )
+    return Write(view, record, view.handled, problem=problem, notice=_complaint(problem))
+
+
+def close(view: View, phase: Phase, now: Moment) -> Write:
+    """Close a request without a call: it disappeared (Withdrawn), or the job is another one now (Replaced)."""
+    before = view.record or ResetRecord(phase=phase, job_id=view.job_id)
+    if phase is Phase.REPLACED:
+        message = f"the resource is about job {view.job_id} now; job {before.job_id} is not reset"
+        record = _ended(before, phase, now, request_id="", message=message)
+        return Write(view, record, _handled(view, record), outcome=phase)
+    record = _ended(before, phase, now, request_id="", message="the request disappeared before ESA was called")
+    if before.phase == Phase.IN_FLIGHT:
+        record = replace(
+            record, message="the request disappeared while the answer to its call was lost; not called again"
+        )
+    return Write(view, record, handled_after(view.handled, view.asked, ()), outcome=phase)
+
+
+def stale(view: View, tokens: Tokens, now: Moment) -> Write:
+    """Record tokens that are older than the object as handled, without a call."""
+    message = f"{Reason.STALE_TOKEN}: {_name(tokens)} reads as a time before this object was created; ESA is not called"
+    record = ResetRecord(
+        phase=Phase.WITHDRAWN,
+        job_id=view.job_id,
+        tokens=tokens,
+        trigger="Annotation",
+        finished_at=format_time(now.wall),
+        message=cut(message, _MAX_MESSAGE),
+    )
+    handled = handled_after(view.handled, view.asked, tokens)
+    return Write(view, record, handled, notice=Notice(Reason.STALE_TOKEN, record.message), outcome=Reason.STALE_TOKEN)
+
+
+def hold(view: View, tokens: Tokens, due: float) -> Write:
+    """Hold a request that came too soon after the last reset; `due` is in epoch seconds."""
+    message = f"held by minResetInterval until {format_time(due)}"
+    record = ResetRecord(phase=Phase.HELD, job_id=view.job_id, tokens=tokens, trigger="Annotation", message=message)
+    return Write(view, record, view.handled)
+
+
+def forget(view: View) -> Write:
+    """Drop handled tokens whose annotation is gone, so that they can be asked for again."""
+    return Write(view, view.record, handled_after(view.handled, view.asked, ()))
+
+
+def outdated(view: View) -> Write:
+    """Say that the installed CRD drops what the protocol has to remember; nothing was called."""
+    problem = Problem(
+        code="CRDOutdated",
+        message="the API server did not keep status.reset as it was written; install the CRD of this operator's version",
+        healer=Healer.ACCOUNT,
+        reason=Reason.CRD_OUTDATED,
+    )
+    return Write(view, None, view.handled, problem=problem, notice=_complaint(problem))
+
+
+def _failed(view: View, intent: ResetRecord, problem: Problem, now: Moment) -> Write:
+    record = _ended(intent, Phase.FAILED, now, request_id=problem.request_id, message=_short(problem))
+    notice = Notice(Reason.RESET_FAILED, f"{_name(record.tokens)}: {problem}", warning=True)
+    return Write(view, record, _handled(view, record), problem=problem, notice=notice, outcome=Phase.FAILED)
+
+
+def _ended(intent: ResetRecord, phase: Phase, now: Moment, *, request_id: str, message: str) -> ResetRecord:
+    message = cut(message, _MAX_MESSAGE)
+    return replace(intent, phase=phase, finished_at=format_time(now.wall), request_id=request_id, message=message)
+
+
+def _handled(view: View, record: ResetRecord) -> Tokens:
+    return handled_after(view.handled, view.asked, record.tokens)
+
+
+def _complaint(problem: Problem) -> Notice:
+    return Notice(problem.reason, str(problem), warning=True)
+
+
+def _short(problem: Problem) -> str:
+    return cut(str(problem), _MAX_MESSAGE)
+
+
+def _name(tokens: Tokens) -> str:
+    """Name tokens for people: quoted, without line breaks, cut."""
+    return ", ".join(f"{key}={cut(token, 80)!r}" for key, token in tokens) or "no token"
+
+
+def _request(job: EsaJob) -> str:
+    return f" (request {job.request_id})" if job.request_id else ""

@@ -1,0 +1,69 @@
+"""Tokens: what the reset annotations ask for, and what counts as handled."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from esa_preload_operator.resources.job import RESET_KEYS
+
+Tokens = tuple[tuple[str, str], ...]
+"""Annotation keys and tokens, sorted by key: a mapping that can be compared and kept."""
+
+MAX_TOKEN: Final = 256
+"""Bytes of a token that the status shows as it is; a longer one is shown as its SHA-256."""
+
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_EPOCH_2020: Final = 1_577_836_800
+_EPOCH_2200: Final = 7_258_118_400
+
+
+def normalise(token: str) -> str:
+    """Return the token as the status keeps it."""
+    raw = token.encode("utf-8", "replace")
+    return token if len(raw) <= MAX_TOKEN else f"sha256:{hashlib.sha256(raw).hexdigest()}"
+
+
+def asked_tokens(annotations: Mapping[str, str]) -> Tokens:
+    """Return the non-empty reset annotations; several seen at once are one request."""
+    return tuple(sorted((key, normalise(annotations[key])) for key in RESET_KEYS if annotations.get(key)))
+
+
+def token_time(token: str) -> float | None:
+    """Return the epoch seconds of a token that reads as a time: RFC 3339, or epoch seconds or milliseconds from 2020 on."""
+    if token.isascii() and token.isdigit():
+        number = float(token) if len(token) < 20 else 0.0
+        for moment in (number, number / 1000):
+            if _EPOCH_2020 <= moment < _EPOCH_2200:
+                return moment
+        return None
+    if not _RFC3339.fullmatch(token):
+        return None
+    try:
+        return datetime.fromisoformat(token.upper()).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def is_stale(token: str, created: float, stale_after: float) -> bool:
+    """Say whether the token is a time so much older than the object that only a restored object can carry it."""
+    moment = token_time(token)
+    return moment is not None and moment < created - stale_after
+
+
+def without(tokens: Tokens, others: Tokens) -> Tokens:
+    """Return the entries of `tokens` that `others` does not hold with the same value."""
+    known = dict(others)
+    return tuple(entry for entry in tokens if known.get(entry[0]) != entry[1])
+
+
+def handled_after(handled: Tokens, asked: Tokens, done: Tokens) -> Tokens:
+    """Return what counts as handled once `done` is dealt with.
+
+    An entry whose annotation is gone is left out, so that the same token set again is a new request; a time stays,
+    because two field managers or a replace must not repeat it.
+    """
+    keys = {key for key, _ in asked}
+    merged = dict(handled) | dict(done)
+    return tuple(sorted((k, t) for k, t in merged.items() if k in keys or token_time(t) is not None))
