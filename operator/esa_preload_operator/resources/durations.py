@@ -3,23 +3,30 @@
 import re
 from typing import Final
 
-_SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_MICRO: Final = ("us", "\u00b5s", "\u03bcs")  # Go takes the micro sign and the Greek mu, which look alike
+_SECONDS: Final = {"ns": 1e-9, **dict.fromkeys(_MICRO, 1e-6), "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART: Final = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)({'|'.join(_SECONDS)})")
+_LIMIT: Final = 2**63 / 1e9
+"""Seconds; Go counts nanoseconds in an int64."""
 
 
 def parse_duration(text: str) -> float:
     """Return the seconds that a Go duration says.
 
+    Source: Go, package time, ParseDuration.
+
     Raises:
-        ValueError: the text is no duration, or it is negative.
+        ValueError: the text is no duration, it is negative, or it is longer than Go can count.
     """
-    if text == "0":
+    unsigned = text[1:] if text[:1] in ("+", "-") else text
+    if unsigned == "0":
         return 0.0
-    parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        message = f"{text!r} is not a duration such as 0, 500ms, 30s, 1.5h or 1h30m"
-        raise ValueError(message)
-    return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    parts = _PART.findall(unsigned)
+    seconds = float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    whole = parts and "".join(number + unit for number, unit in parts) == unsigned
+    if not whole or seconds >= _LIMIT or (seconds > 0 and text.startswith("-")):
+        raise ValueError(f"{text!r} is not a duration such as 0, 500ms, 30s, 1.5h or 1h30m")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:

@@ -1,12 +1,13 @@
 """`ScheduledPreloadJob`: the custom resource as types. The CRD is made from them, see `resources.crd`.
 
-Reading is lenient (an unknown field is ignored), because the API server has already judged what users write;
-times in the status are text, so that nothing that somebody else wrote there can keep a resource from being read.
+Reading is lenient: an unknown field is ignored, and lengths, patterns and rules stand in the schema only, because the
+API server has already judged what users write, perhaps by another version of the CRD. Times in the status are text, so
+that nothing that somebody else wrote there can keep a resource from being read.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 GROUP: Final = "esa.preload-operator.io"
@@ -38,34 +39,57 @@ class SecretRef(Part):
     """Names a Secret in the namespace of the resource."""
 
     name: str = Field(
-        min_length=1,
-        max_length=253,
-        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
         description="Name of a Secret in the same namespace with the keys accessKeyId, accessKeySecret and, for "
         "temporary credentials, securityToken.",
+        json_schema_extra={"minLength": 1, "maxLength": 253, "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"},
     )
 
 
 class Spec(Part):
     """The wanted job."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {  # a rule on the field alone is bypassed by leaving the field out
+                    "rule": "has(self.jobId) == has(oldSelf.jobId)",
+                    "message": "jobId can't be added or removed: make a new resource for another job",
+                    "fieldPath": ".jobId",
+                }
+            ]
+        }
+    )
+
     job_id: str = Field(
-        min_length=1,
-        max_length=64,
-        pattern=r"^[0-9A-Za-z_-]+$",
         description="Id of an ESA scheduled preload job that exists, as the console shows it, such as "
         "665d3af3621bccf3fe29e1a4. Immutable: make a new resource for another job.",
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": 64,
+            "pattern": r"^[0-9A-Za-z_-]+$",
+            "x-kubernetes-validations": [
+                {"rule": "self == oldSelf", "message": "jobId is immutable: make a new resource for another job"}
+            ],
+        },
     )
     credentials_secret_ref: SecretRef | None = Field(
         default=None,
-        description="Secret with the credentials for this job. Without it the operator's own credentials are used, where "
-        "the operator allows them for this namespace.",
+        description="Secret with the credentials for this job. Without it the operator's own credentials are used, "
+        "where the operator allows them for this namespace.",
     )
     min_reset_interval: str = Field(
         default="0s",
-        max_length=32,
-        description="Shortest time between two resets, such as 30s, 5m or 1h30m. Requests that come sooner are held and "
-        "become one reset.",
+        description="Shortest time between two resets, from 0s to 720h, such as 30s, 5m or 1h30m. Requests that come "
+        "sooner are held and become one reset.",
+        json_schema_extra={
+            "maxLength": 32,
+            "x-kubernetes-validations": [
+                {
+                    "rule": "duration(self) >= duration('0s') && duration(self) <= duration('720h')",
+                    "message": "minResetInterval must be a duration from 0s to 720h, such as 30s, 5m or 1h30m",
+                }
+            ],
+        },
     )
 
 
@@ -77,8 +101,8 @@ class ResetStatus(Part):
 
     phase: str = Field(
         default="",
-        description="Held (waits for minResetInterval), InFlight (asked for, not answered yet), Retrying (refused, will be "
-        "tried again), Succeeded, Failed (the resource must change), Withdrawn (the request disappeared) or Replaced "
+        description="Held (waits for minResetInterval), InFlight (asked for, not answered yet), Retrying (refused, will "
+        "be tried again), Succeeded, Failed (the resource must change), Withdrawn (the request disappeared) or Replaced "
         "(the job became another one).",
     )
     job_id: str = Field(default="", description="Id of the ESA job that is reset.")
@@ -98,20 +122,48 @@ class ResetStatus(Part):
     message: str | None = Field(default=None, description="What happened, for people.")
 
 
+def _known_or_unknown(value: object) -> object:
+    return value if value in ("True", "False") else "Unknown"
+
+
 class Condition(Part):
     """A condition as metav1.Condition defines it."""
 
-    type: str = Field(max_length=316, description="Ready, Reconciling, Stalled or UrlsAccepted.")
-    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
-    observed_generation: Int64 | None = Field(default=None, description="metadata.generation that was looked at.")
+    type: str = Field(
+        description="Ready, Reconciling, Stalled or UrlsAccepted.",
+        json_schema_extra={
+            "maxLength": 316,
+            "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+            r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+        },
+    )
+    status: Annotated[Literal["True", "False", "Unknown"], BeforeValidator(_known_or_unknown)] = Field(
+        description="True, False or Unknown."
+    )
+    observed_generation: Int64 | None = Field(
+        default=None, description="metadata.generation that was looked at.", json_schema_extra={"minimum": 0}
+    )
     last_transition_time: Time = Field(description="When the status of the condition changed last.")
     reason: str = Field(
-        min_length=1,
-        max_length=1024,
-        pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
         description="Why, in one CamelCase word.",
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": 1024,
+            "pattern": r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+        },
     )
-    message: str = Field(max_length=32768, description="Why, for people.")
+    message: str = Field(description="Why, for people.", json_schema_extra={"maxLength": 32768})
+
+
+def _pending(kind: str, status: str) -> dict[str, Any]:
+    """What the API server shows before the operator has written anything, so that nobody takes silence for success."""
+    return {
+        "type": kind,
+        "status": status,
+        "reason": "Pending",
+        "message": "waiting for the operator",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }
 
 
 class Status(Part):
@@ -146,9 +198,13 @@ class Status(Part):
     next_reset_time: Time | None = Field(default=None, description="When a held reset will be made.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        description="Ready (the job can be reset), Reconciling (work is under way), Stalled (only a change of the resource "
-        "helps), UrlsAccepted (ESA took all URLs).",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        description="Ready (the job can be reset), Reconciling (work is under way), Stalled (only a change of the "
+        "resource helps), UrlsAccepted (ESA took all URLs).",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+            "default": [_pending("Ready", "Unknown"), _pending("Reconciling", "True")],
+        },
     )
 
 
@@ -170,4 +226,7 @@ class ScheduledPreloadJob(Part):
 
     metadata: Metadata
     spec: Spec
-    status: Status = Field(default_factory=Status)
+    status: Status = Field(
+        default_factory=Status,
+        json_schema_extra={"default": {}},  # so that the default of its conditions shows from the creation on
+    )
