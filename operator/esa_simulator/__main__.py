@@ -1,0 +1,4 @@
+from esa_simulator.main import main
+
+if __name__ == "__main__":
+    main()
