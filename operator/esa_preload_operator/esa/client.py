@@ -1,0 +1,148 @@
+"""ESA as one set of credentials sees it."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
+
+from esa_preload_operator.domain.errors import EsaError, Reason
+from esa_preload_operator.domain.esa import EsaExecution, EsaJob
+from esa_preload_operator.esa.credentials import Credentials
+from esa_preload_operator.esa.errors import Answer, read_json
+from esa_preload_operator.esa.models import JobPage, read_executions, read_job, read_job_page
+from esa_preload_operator.esa.signature import Acs3Auth, canonical_query
+from esa_preload_operator.esa.throttle import Throttle
+from esa_preload_operator.esa.transport import Connections
+
+API_VERSION: Final = "2024-09-10"
+PAGE_SIZE: Final = 50
+"""The largest page of a list that the same API documents anywhere (DescribePreloadTasks)."""
+_MAX_PAGES: Final = 2000
+_FORM: Final = "application/x-www-form-urlencoded"
+_READS: Final = frozenset({"GetScheduledPreloadJob", "ListScheduledPreloadJobs", "ListScheduledPreloadExecutions"})
+_T = TypeVar("_T")
+
+Observe = Callable[[str, str, float], None]
+"""Gets action, error code (`OK` without one) and seconds of each call."""
+
+
+def ignore(_action: str, _code: str, _seconds: float) -> None:
+    """Observe nothing."""
+
+
+class EsaClient:
+    """The port `EsaAccount`: each call is one signed request, sent at most once, bounded in time, not redirected."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        connections: Connections,
+        throttle: Throttle,
+        *,
+        observe: Observe = ignore,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        nonce: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self._id = credentials.id
+        self._hidden = credentials.hidden()
+        self._auth = Acs3Auth(credentials, wall_clock, nonce)
+        self._connections = connections
+        self._throttle = throttle
+        self._observe = observe
+        self._clock = clock
+
+    @property
+    def id(self) -> str:
+        """Short hash of the credentials."""
+        return self._id
+
+    def reserve(self, calls: int) -> float:
+        """Book room for some calls; return the seconds to wait before they may leave together."""
+        return self._throttle.reserve(calls, self._clock())
+
+    async def get_job(self, job_id: str) -> EsaJob:
+        """ESA API, GetScheduledPreloadJob."""
+        return await self._call("GetScheduledPreloadJob", {"Id": job_id}, read_job)
+
+    async def reset_job(self, job_id: str, may_send: Callable[[], bool]) -> EsaJob:
+        """ESA API, ResetScheduledPreloadJob; see the port for `may_send`."""
+        return await self._call("ResetScheduledPreloadJob", {"Id": job_id}, read_job, may_send=may_send)
+
+    async def list_executions(self, job_id: str) -> Sequence[EsaExecution]:
+        """ESA API, ListScheduledPreloadExecutions, which has no pages."""
+        return await self._call("ListScheduledPreloadExecutions", {"Id": job_id}, read_executions)
+
+    async def list_jobs(self, site_id: int) -> Sequence[EsaJob]:
+        """ESA API, ListScheduledPreloadJobs, all pages: the caller has booked the first, the others are booked here.
+
+        Ends when as many jobs are there as `TotalCount` names, or with a page that brings nothing new.
+        """
+        jobs: dict[str, EsaJob] = {}
+        for number in range(1, _MAX_PAGES + 1):
+            if number > 1:
+                await asyncio.sleep(self.reserve(1))
+            page = await self._list_page(site_id, number)
+            known = len(jobs)
+            jobs.update((job.id, job) for job in page.jobs)
+            if len(jobs) == known or len(jobs) >= page.total > 0:
+                break
+        return tuple(jobs.values())
+
+    async def _list_page(self, site_id: int, number: int) -> JobPage:
+        query = {"SiteId": str(site_id), "PageNumber": str(number), "PageSize": str(PAGE_SIZE)}
+        return await self._call("ListScheduledPreloadJobs", query, read_job_page)
+
+    async def _call(
+        self,
+        action: str,
+        query: Mapping[str, str],
+        read: Callable[[Any, str], _T],
+        *,
+        form: Mapping[str, str] | None = None,
+        may_send: Callable[[], bool] | None = None,
+    ) -> _T:
+        """Make one call; `read` gets the JSON of the answer and its request id.
+
+        Raises:
+            EsaError: it was not sent, was refused, or nobody knows.
+        """
+        started = self._clock()
+        code = "Cancelled"
+        try:
+            answer = await self._send(action, query, form, may_send)
+            result = read(*read_json(answer, self._hidden))
+            code = "OK"
+            self._throttle.succeeded(self._clock())
+        except EsaError as error:
+            code = error.problem.code
+            if error.problem.reason is Reason.THROTTLED:
+                self._throttle.throttled(self._clock(), error.problem.retry_after)
+            raise
+        finally:
+            self._observe(action, code, self._clock() - started)
+        return result
+
+    async def _send(
+        self, action: str, query: Mapping[str, str], form: Mapping[str, str] | None, may_send: Callable[[], bool] | None
+    ) -> Answer:
+        headers = {
+            "accept": "application/json",
+            "user-agent": "esa-preload-operator",
+            "x-acs-action": action,
+            "x-acs-version": API_VERSION,
+        }
+        body = b""
+        if form:
+            headers["content-type"] = _FORM
+            body = urlencode(sorted(form.items())).encode("ascii")
+        return await self._connections.send(
+            "GET" if action in _READS else "POST",
+            canonical_query(query),
+            headers=headers,
+            body=body,
+            auth=self._auth,
+            may_send=may_send,
+        )

@@ -1,0 +1,133 @@
+"""What an answer, or the lack of one, says: HTTP to `Problem`."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from esa_preload_operator.domain.cleaning import clean_text
+from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason, classify
+from esa_preload_operator.esa.throttle import MAX_RETRY_AFTER
+
+MAX_MESSAGE: Final = 1024
+"""Bytes of a message from ESA that conditions and Events show."""
+_MAX_CODE: Final = 128
+_MAX_REQUEST_ID: Final = 128
+_CODE: Final = re.compile(r"[\w.:-]+")
+_SIGNED: Final = re.compile(
+    r"(server|client|the|our)?\s*(string\s*to\s*sign|canonical\s*(request|string)|ACS\d?-|authorization\b|signature\s*[=:]).*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""From here on a message quotes the signed request, where the security token stands."""
+_XML: Final = {
+    name: re.compile(rf"<{name}>\s*(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?\s*</{name}>", re.DOTALL)
+    for name in ("Code", "Message", "RequestId")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def read_json(answer: Answer, hidden: Sequence[str] = ()) -> tuple[Any, str]:
+    """Return the JSON of a successful answer and its request id.
+
+    Raises:
+        EsaError: ESA answered with an error, or with something that can't be read.
+    """
+    fields = _fields(answer)
+    request_id = _request_id(answer, fields, hidden)
+    if answer.status != 200:
+        raise EsaError(_problem(answer, fields, request_id, hidden))
+    if not isinstance(fields, dict):
+        raise unreadable("the answer is no JSON object", request_id)
+    return fields, request_id
+
+
+def unreadable(message: str, request_id: str = "", http_status: int = 200) -> EsaError:
+    """An answer that tells nothing: what was asked for may have been done."""
+    return EsaError(
+        Problem(
+            "UnreadableAnswer",
+            message,
+            Healer.TIME,
+            Reason.SERVICE_UNAVAILABLE,
+            Delivery.UNKNOWN,
+            request_id,
+            http_status,
+        )
+    )
+
+
+def lost(code: str, message: str, delivery: Delivery) -> EsaError:
+    """No answer at all; `delivery` says if the request had left."""
+    return EsaError(Problem(code, message, Healer.TIME, Reason.SERVICE_UNAVAILABLE, delivery))
+
+
+def conceal(text: object, hidden: Sequence[str], limit: int) -> str:
+    """Foreign text without credentials, without quotes of the signed request, without query strings, cut to `limit`."""
+    shown = _SIGNED.sub("", str(text)) if text is not None else ""
+    for part in hidden:
+        shown = shown.replace(part, "***")
+    return clean_text(shown, limit).strip()
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from `x-acs-retry-after`, which is in milliseconds; None if absent or not above 0; at most 120."""
+    text = headers.get("x-acs-retry-after", "").strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        return None
+    seconds = int(text) / 1000
+    return min(seconds, MAX_RETRY_AFTER) if seconds > 0 else None
+
+
+def _problem(answer: Answer, fields: Any, request_id: str, hidden: Sequence[str]) -> Problem:
+    code = _code(fields, hidden)
+    pause = retry_after(answer.headers)
+    refused = bool(code) and 400 <= answer.status < 500
+    delivery = Delivery.REFUSED if refused else Delivery.UNKNOWN
+    if not code:
+        healer, reason = Healer.TIME, Reason.SERVICE_UNAVAILABLE
+        code, message = "UnreadableAnswer", f"HTTP {answer.status} without an error code"
+    else:
+        healer, reason = classify(code, answer.status)
+        message = conceal(_field(fields, "Message"), hidden, MAX_MESSAGE) or f"HTTP {answer.status}"
+    if pause is not None and classify(code, 400)[1] is Reason.ESA_ERROR:
+        healer, reason = Healer.TIME, Reason.THROTTLED
+    return Problem(code, message, healer, reason, delivery, request_id, answer.status, pause)
+
+
+def _code(fields: Any, hidden: Sequence[str]) -> str:
+    """Return the error code if there is something that looks like one."""
+    code = conceal(_field(fields, "Code"), hidden, _MAX_CODE)
+    return code if _CODE.fullmatch(code) else ""
+
+
+def _request_id(answer: Answer, fields: Any, hidden: Sequence[str]) -> str:
+    found = _field(fields, "RequestId") or answer.headers.get("x-acs-request-id", "")
+    return conceal(found, hidden, _MAX_REQUEST_ID)
+
+
+def _field(fields: Any, name: str) -> str:
+    """Return a text field, whose name some gateways begin with a small letter."""
+    if not isinstance(fields, dict):
+        return ""
+    value = fields.get(name, fields.get(name[0].lower() + name[1:]))
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _fields(answer: Answer) -> Any:
+    """Return the fields of an answer, None if it can't be read; errors may come as XML, of which three matter."""
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        if answer.status == 200 or b"<Error" not in answer.body:
+            return None
+    text = answer.body.decode("utf-8", "replace")
+    return {name: match[1] for name, pattern in _XML.items() if (match := pattern.search(text))}

@@ -1,0 +1,78 @@
+"""ACS3-HMAC-SHA256: how Alibaba Cloud's gateway wants requests signed ("Request syntax and signature method V3")."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Generator, Mapping
+from typing import Final
+from urllib.parse import quote
+
+import httpx
+
+from esa_preload_operator.domain.cleaning import format_time
+from esa_preload_operator.esa.credentials import Credentials
+
+ALGORITHM: Final = "ACS3-HMAC-SHA256"
+
+
+def canonical_query(parameters: Mapping[str, str]) -> str:
+    """Parameters sorted by name and percent-encoded as RFC 3986 says: a space is %20, `~` stays."""
+    encoded = ((quote(name, safe="~"), quote(value, safe="~")) for name, value in parameters.items())
+    return "&".join(f"{name}={value}" for name, value in sorted(encoded))
+
+
+def canonical_request(method: str, query: str, headers: Mapping[str, str], body_hash: str) -> str:
+    """Put what is signed into its one form; `query` is canonical already, `headers` have lower-case names."""
+    names = sorted(headers)
+    lines = "".join(f"{name}:{headers[name].strip()}\n" for name in names)
+    return f"{method}\n/\n{query}\n{lines}\n{';'.join(names)}\n{body_hash}"
+
+
+def signature(secret: str, request: str) -> str:
+    """Sign a canonical request: lower-case hexadecimal, keyed by the bare secret."""
+    text = f"{ALGORITHM}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def authorization(
+    credentials: Credentials, *, method: str, query: str, headers: Mapping[str, str], body_hash: str
+) -> str:
+    """Return the value of the Authorization header that covers exactly `headers`."""
+    signed = signature(credentials.access_key_secret, canonical_request(method, query, headers, body_hash))
+    names = ";".join(sorted(headers))
+    return f"{ALGORITHM} Credential={credentials.access_key_id},SignedHeaders={names},Signature={signed}"
+
+
+class Acs3Auth(httpx.Auth):
+    """Signs a request right before it goes to the transport, with a new nonce each time.
+
+    `clock` gives epoch seconds: the gateway refuses a date that is 15 minutes off. `nonce` never gives the same twice.
+    """
+
+    requires_request_body = True
+
+    def __init__(self, credentials: Credentials, clock: Callable[[], float], nonce: Callable[[], str]) -> None:
+        self._credentials = credentials
+        self._clock = clock
+        self._nonce = nonce
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add date, nonce, body hash, token and Authorization; sign host, content type and every x-acs header."""
+        body_hash = hashlib.sha256(request.content).hexdigest()
+        request.headers["x-acs-content-sha256"] = body_hash
+        request.headers["x-acs-date"] = format_time(self._clock())
+        request.headers["x-acs-signature-nonce"] = self._nonce()
+        if self._credentials.security_token:
+            request.headers["x-acs-security-token"] = self._credentials.security_token
+        covered = {
+            name: value
+            for name, value in request.headers.items()
+            if name in {"host", "content-type"} or name.startswith("x-acs-")
+        }
+        request.headers["Authorization"] = authorization(
+            self._credentials,
+            method=request.method,
+            query=request.url.query.decode("ascii"),
+            headers=covered,
+            body_hash=body_hash,
+        )
+        yield request
