@@ -1,7 +1,8 @@
 """The control API under `/_sim/`: JSON without signatures, for whoever runs the simulator."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Set as AbstractSet
+from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, fields
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Faults on request: which calls go wrong, how, and how often.
 
-A rule is plain data. All rules that match a call are applied in their order: pauses and overrides add up, and
-the first rule that ends the call wins.
+A rule is plain data. All rules that match a call are applied in their order: pauses and overrides add up; the first one
+that ends the call wins, and the others of its sort wait for their turn.
 """
 
 import asyncio

@@ -159,7 +159,7 @@ class AsyncSimulatorControl:
 
 
 class SimulatorProcess(SimulatorControl):
-    """`python -m esa_simulator` on a free port, which ends with this process: `with SimulatorProcess() as sim: sim.url`."""
+    """`python -m esa_simulator` on a free port, ending with this process: `with SimulatorProcess() as sim: sim.url`."""
 
     def __init__(self, *arguments: str, port: int = 0) -> None:
         environment = {**os.environ, "PYTHONPATH": str(_SOURCES)}
