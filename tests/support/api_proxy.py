@@ -90,12 +90,13 @@ class ApiProxy:
         self._streams: dict[_Stream, web.Request] = {}
         self._tasks: set[asyncio.Task[web.StreamResponse]] = set()
         self._failures: list[Exception] = []
+        self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Starts to listen and writes `kubeconfig`."""
-        # A connection for each request: a reused one may be dead, and aiohttp would repeat a PUT on its own account.
-        connector = aiohttp.TCPConnector(ssl=self._control_plane.ssl_context(self._user), limit=0, force_close=True)
+        connector = aiohttp.TCPConnector(ssl=self._control_plane.ssl_context(self._user), limit=0)
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout())
+        self._session._retry_connection = False  # or aiohttp would repeat a PUT on its own account
         application = web.Application(client_max_size=LARGEST_BODY)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(
@@ -208,6 +209,22 @@ class ApiProxy:
         """Returns the requests in the log that match."""
         return [each for each in self.log if match.fits(each)]
 
+    @property
+    def watches(self) -> int:
+        """How many watches run."""
+        return len(self._streams)
+
+    async def until(self, state: Callable[[], bool], *, deadline: float = 30) -> None:
+        """Returns when `state` holds; looks after each request, answer, and begin or end of a watch.
+
+        Raises:
+            TimeoutError: it did not come to hold within `deadline` seconds.
+        """
+        async with asyncio.timeout(deadline):
+            while not state():
+                self._changed.clear()
+                await self._changed.wait()
+
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _add(self, rule: Rule) -> Rule:
@@ -225,6 +242,7 @@ class ApiProxy:
             body=_json(body), user_agent=request.headers.get("User-Agent", ""),
         )  # fmt: skip
         self.log.append(exchange)
+        self._changed.set()
         if exchange.watch:
             return await self._cut_or(request, self._watch(request, exchange))
         # The end of the client must not undo what the API server is asked, nor the test's own callbacks.
@@ -240,6 +258,8 @@ class ApiProxy:
             pass  # where the API server breaks a connection, so does the proxy
         except Exception as failure:  # noqa: BLE001 - of a test's callback or predicate; raised at the end
             self._failures.append(failure)
+        finally:
+            self._changed.set()
         if request.transport is not None:
             request.transport.abort()
         return web.Response()
@@ -265,6 +285,7 @@ class ApiProxy:
             await response.prepare(request)
             stream = _Stream()
             self._streams[stream] = request
+            self._changed.set()
             reader = asyncio.create_task(stream.read(upstream))
             try:
                 await self._write(stream, response)
@@ -272,6 +293,8 @@ class ApiProxy:
                 del self._streams[stream]
                 reader.cancel()
                 await asyncio.gather(reader, return_exceptions=True)
+                if upstream.connection is not None and upstream.connection.transport is not None:
+                    upstream.connection.transport.abort()  # an orderly end of TLS would outlive the test
         if stream.broken:
             raise _Cut
         await response.write_eof()
