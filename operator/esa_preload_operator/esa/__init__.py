@@ -1,1 +1,1 @@
-"""The ESA adapter: the only place that knows httpx."""
+"""The ESA adapter: the only place that talks to ESA."""

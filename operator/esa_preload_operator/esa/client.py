@@ -12,7 +12,7 @@ from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.errors import Answer, read_json
 from esa_preload_operator.esa.models import JobPage, read_executions, read_job, read_job_page
-from esa_preload_operator.esa.signature import Acs3Auth, canonical_query
+from esa_preload_operator.esa.signature import Signer, canonical_query
 from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
 
@@ -48,8 +48,14 @@ class EsaClient:
     ) -> None:
         self._id = credentials.id
         self._hidden = credentials.hidden()
-        self._auth = Acs3Auth(credentials, wall_clock, nonce)
+        self._signer = Signer(credentials, wall_clock, nonce)
         self._connections = connections
+        self._headers = {
+            "host": connections.host,
+            "accept": "application/json",
+            "user-agent": "esa-preload-operator",
+            "x-acs-version": API_VERSION,
+        }
         self._throttle = throttle
         self._observe = observe
         self._clock = clock
@@ -128,21 +134,12 @@ class EsaClient:
     async def _send(
         self, action: str, query: Mapping[str, str], form: Mapping[str, str] | None, may_send: Callable[[], bool] | None
     ) -> Answer:
-        headers = {
-            "accept": "application/json",
-            "user-agent": "esa-preload-operator",
-            "x-acs-action": action,
-            "x-acs-version": API_VERSION,
-        }
+        method = "GET" if action in _READS else "POST"
+        headers = {**self._headers, "x-acs-action": action}
         body = b""
         if form:
             headers["content-type"] = _FORM
             body = urlencode(sorted(form.items())).encode("ascii")
-        return await self._connections.send(
-            "GET" if action in _READS else "POST",
-            canonical_query(query),
-            headers=headers,
-            body=body,
-            auth=self._auth,
-            may_send=may_send,
-        )
+        text = canonical_query(query)
+        signed = self._signer.sign(method, text, headers, body)
+        return await self._connections.send(method, text, headers=signed, body=body, may_send=may_send)

@@ -2,11 +2,9 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import quote
-
-import httpx
 
 from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.esa.credentials import Credentials
@@ -42,37 +40,35 @@ def authorization(
     return f"{ALGORITHM} Credential={credentials.access_key_id},SignedHeaders={names},Signature={signed}"
 
 
-class Acs3Auth(httpx.Auth):
-    """Signs a request right before it goes to the transport, with a new nonce each time.
+class Signer:
+    """Signs requests of one account, each with the time of now and a new nonce.
 
     `clock` gives epoch seconds: the gateway refuses a date that is 15 minutes off. `nonce` never gives the same twice.
     """
-
-    requires_request_body = True
 
     def __init__(self, credentials: Credentials, clock: Callable[[], float], nonce: Callable[[], str]) -> None:
         self._credentials = credentials
         self._clock = clock
         self._nonce = nonce
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add date, nonce, body hash, token and Authorization; sign host, content type and every x-acs header."""
-        body_hash = hashlib.sha256(request.content).hexdigest()
-        request.headers["x-acs-content-sha256"] = body_hash
-        request.headers["x-acs-date"] = format_time(self._clock())
-        request.headers["x-acs-signature-nonce"] = self._nonce()
-        if self._credentials.security_token:
-            request.headers["x-acs-security-token"] = self._credentials.security_token
-        covered = {
-            name: value
-            for name, value in request.headers.items()
-            if name in {"host", "content-type"} or name.startswith("x-acs-")
+    def sign(self, method: str, query: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+        """Return the headers to send: `headers` (lower-case names, with the host), what a signature needs, and it."""
+        body_hash = hashlib.sha256(body).hexdigest()
+        complete = {
+            **headers,
+            "x-acs-content-sha256": body_hash,
+            "x-acs-date": format_time(self._clock()),
+            "x-acs-signature-nonce": self._nonce(),
         }
-        request.headers["Authorization"] = authorization(
-            self._credentials,
-            method=request.method,
-            query=request.url.query.decode("ascii"),
-            headers=covered,
-            body_hash=body_hash,
+        if self._credentials.security_token:
+            complete["x-acs-security-token"] = self._credentials.security_token
+        covered = {name: value for name, value in complete.items() if is_covered(name)}
+        complete["authorization"] = authorization(
+            self._credentials, method=method, query=query, headers=covered, body_hash=body_hash
         )
-        yield request
+        return complete
+
+
+def is_covered(name: str) -> bool:
+    """Say if a header must be signed: the host, the content type of a body, and all of the gateway's own."""
+    return name in {"host", "content-type"} or name.startswith("x-acs-")

@@ -2,13 +2,12 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
-import httpx
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
@@ -22,7 +21,6 @@ MAX_ANSWER: Final = 8 * 1024 * 1024
 MAX_CONNECTIONS: Final = 100
 KEEP_ALIVE: Final = 15.0
 """Seconds an idle connection is kept: shorter than gateways do, so that a request seldom meets a closed one."""
-_GATE: Final = "gate"
 
 
 class NotSentError(Exception):
@@ -82,50 +80,71 @@ class _GatedRequest(ClientRequest):
         await super().write_bytes(writer, conn, content_length)
 
 
-class AiohttpTransport(httpx.AsyncBaseTransport):
-    """Lets aiohttp carry what httpx has prepared: the signed URL byte by byte, the body bounded, nothing unpacked."""
+class Connections:
+    """The connections to one endpoint, shared by all accounts; opened with the first request, inside its loop."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, proxy: str | None = None) -> None:
+    def __init__(
+        self, endpoint: str, *, request_timeout: float, tls: ssl.SSLContext | None = None, proxy: str | None = None
+    ) -> None:
+        """`endpoint` comes from `check_endpoint`; `request_timeout` is in seconds and bounds a whole call.
+
+        `tls` replaces the system's trust, for a private authority; `proxy` is the URL of an HTTP proxy.
+        """
+        self._endpoint = endpoint
+        self._timeout = request_timeout
         self._tls = tls
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request through the gate in its extensions, and read the whole answer.
+    @property
+    def host(self) -> str:
+        """What requests carry as their host, as it is signed: with a port that is not the scheme's own."""
+        return URL(self._endpoint).host_port_subcomponent or ""
+
+    async def send(
+        self,
+        method: str,
+        query: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        may_send: Callable[[], bool] | None = None,
+    ) -> Answer:
+        """Make one attempt with exactly these headers and this query, which is encoded already.
 
         Raises:
-            NotSentError, SentTwiceError: see `Gate`.
-            EsaError: the answer is too long.
-            aiohttp.ClientError, HttpProcessingError, OSError: no connection, or no answer.
+            EsaError: there is no answer; its delivery is NEVER_SENT exactly if no byte of the request left.
         """
+        gate = Gate(may_send)
+        url = URL(f"{self._endpoint}/?{query}" if query else f"{self._endpoint}/", encoded=True)
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._exchange(gate, method, url, headers, body)
+        except NotSentError:
+            message = "the request was held back when it was about to leave"
+            raise lost("NotSent", message, Delivery.NEVER_SENT) from None
+        except TimeoutError:
+            raise _timed_out(gate, self._timeout) from None
+        except (aiohttp.ClientResponseError, HttpProcessingError) as error:
+            raise _garbled(gate, error) from None
+        except (aiohttp.ClientError, SentTwiceError, OSError) as error:
+            raise _broken(gate, error) from None
+
+    async def _exchange(self, gate: Gate, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Answer:
         if self._session is None:
             self._session = self._open()
-        token = _gate.set(request.extensions.get(_GATE) or Gate())
+        token = _gate.set(gate)
         try:
             async with self._session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=request.headers.multi_items(),
-                data=request.content or None,
-                allow_redirects=False,
-                proxy=self._proxy,
+                method, url, headers=headers, data=body or None, allow_redirects=False, proxy=self._proxy
             ) as response:
-                return httpx.Response(
-                    response.status,
-                    headers=response.raw_headers,
-                    stream=httpx.ByteStream(await _read(response)),
-                )
+                found = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status, found, await _read(response))
         finally:
             _gate.reset(token)
 
-    async def aclose(self) -> None:
-        """Close the session with its connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
     def _open(self) -> aiohttp.ClientSession:
-        """Open the session inside the loop; the total time is bounded by who calls, the answer is not unpacked."""
+        """Open a session that adds nothing to a request and keeps nothing of an answer."""
         connector = aiohttp.TCPConnector(
             ssl=self._tls if self._tls is not None else True, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE
         )
@@ -138,6 +157,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             auto_decompress=False,
         )
 
+    async def close(self) -> None:
+        """Close all connections; a later request opens new ones."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
 
 async def _read(response: ClientResponse) -> bytes:
     parts: list[bytes] = []
@@ -148,58 +173,6 @@ async def _read(response: ClientResponse) -> bytes:
             raise unreadable("the answer is too long", http_status=response.status)
         parts.append(part)
     return b"".join(parts)
-
-
-class Connections:
-    """The connections to one endpoint, shared by all accounts."""
-
-    def __init__(self, endpoint: str, *, request_timeout: float, transport: httpx.AsyncBaseTransport) -> None:
-        """`endpoint` comes from `check_endpoint`; `request_timeout` is in seconds and bounds a whole call."""
-        self._endpoint = endpoint
-        self._timeout = request_timeout
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            timeout=None,  # noqa: S113 - the bound stands in `send`
-            trust_env=False,
-            follow_redirects=False,
-        )
-        self._http.headers.clear()
-
-    async def send(
-        self,
-        method: str,
-        query: str,
-        *,
-        headers: dict[str, str],
-        body: bytes,
-        auth: httpx.Auth,
-        may_send: Callable[[], bool] | None = None,
-    ) -> Answer:
-        """Make one attempt.
-
-        Raises:
-            EsaError: there is no answer; its delivery is NEVER_SENT exactly if no byte of the request left.
-        """
-        gate = Gate(may_send)
-        url = f"{self._endpoint}/?{query}" if query else f"{self._endpoint}/"
-        request = self._http.build_request(method, url, headers=headers, content=body, extensions={_GATE: gate})
-        try:
-            async with asyncio.timeout(self._timeout):
-                response = await self._http.send(request, auth=auth)
-        except NotSentError:
-            message = "the request was held back when it was about to leave"
-            raise lost("NotSent", message, Delivery.NEVER_SENT) from None
-        except TimeoutError:
-            raise _timed_out(gate, self._timeout) from None
-        except (aiohttp.ClientResponseError, HttpProcessingError) as error:
-            raise _garbled(gate, error) from None
-        except (aiohttp.ClientError, SentTwiceError, OSError) as error:
-            raise _broken(gate, error) from None
-        return Answer(response.status_code, dict(response.headers), response.content)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
 
 
 def _timed_out(gate: Gate, seconds: float) -> EsaError:

@@ -1,0 +1,139 @@
+"""Which resource may use which credentials, and one client for each of them."""
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason, StoreUnavailableError
+from esa_preload_operator.domain.ports import EsaAccount
+from esa_preload_operator.esa.client import EsaClient, Observe, ignore
+from esa_preload_operator.esa.credentials import (
+    ENV_KEY_ID,
+    ENV_KEY_SECRET,
+    Credentials,
+    from_environment,
+    from_secret,
+    unusable,
+)
+from esa_preload_operator.esa.throttle import Throttle
+from esa_preload_operator.esa.transport import Connections
+
+ANY: Final = "*"
+_FORGET_AFTER: Final = 3600.0
+"""Seconds without use; longer than a throttled rate takes to recover."""
+
+ReadSecret = Callable[[str, str], Awaitable[Mapping[str, str] | None]]
+"""Gets namespace and name; returns a Secret's `data` in base64, None if there is none; raises StoreUnavailableError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may use what: `*` in either collection means all.
+
+    `secret_names` are the Secrets that resources may name; `default_namespaces` are those, besides `own_namespace`,
+    whose resources may use the operator's own credentials.
+    """
+
+    own_namespace: str
+    secret_names: Collection[str]
+    default_namespaces: Collection[str] = ()
+
+    def check(self, namespace: str, secret_name: str | None) -> None:
+        """Raise `EsaError` (CredentialsNotAllowed), which says what to do, if a resource may not use these."""
+        if secret_name is None:
+            if namespace != self.own_namespace and not {namespace, ANY} & set(self.default_namespaces):
+                raise unusable(
+                    Reason.CREDENTIALS_NOT_ALLOWED,
+                    f"namespace {namespace} may not use the operator's own credentials: set spec.credentialsSecretRef, "
+                    f"or add {namespace} to the operator's setting DEFAULT_CREDENTIALS_NAMESPACES",
+                )
+        elif not {secret_name, ANY} & set(self.secret_names):
+            raise unusable(
+                Reason.CREDENTIALS_NOT_ALLOWED,
+                f"Secret {secret_name} may not be used, only {', '.join(sorted(self.secret_names)) or 'none'}: "
+                f"rename it, or add {secret_name} to the operator's setting CREDENTIALS_SECRET_NAMES",
+            )
+
+
+class AccountPool:
+    """The port `Accounts`: one client per credentials, one throttle per access key, the same connections for all."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        connections: Connections,
+        *,
+        read_secret: ReadSecret,
+        environment: Mapping[str, str],
+        max_calls_per_second: float,
+        observe: Observe = ignore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`environment` is read at each use, so that it may be a live view; nothing is checked here."""
+        self._policy = policy
+        self._connections = connections
+        self._read_secret = read_secret
+        self._environment = environment
+        self._max_rate = max_calls_per_second
+        self._observe = observe
+        self._clock = clock
+        self._clients: dict[str, EsaClient] = {}
+        self._throttles: dict[str, Throttle] = {}
+        self._used: dict[str, tuple[float, str]] = {}
+
+    async def account(self, namespace: str, secret_name: str | None) -> EsaAccount:
+        """Return the account of a Secret, or the operator's own one where `secret_name` is None.
+
+        Raises:
+            EsaError: not allowed, missing, malformed, or the Secret could not be read (then time heals).
+        """
+        self._policy.check(namespace, secret_name)
+        if secret_name is None:
+            return self._client(self._own())
+        return self._client(await self._from_secret(namespace, secret_name))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connections.close()
+
+    def _own(self) -> Credentials:
+        credentials = from_environment(self._environment)
+        if credentials is None:
+            raise unusable(
+                Reason.CREDENTIALS_MISSING,
+                "the operator has no credentials of its own: set spec.credentialsSecretRef, "
+                f"or give the operator {ENV_KEY_ID} and {ENV_KEY_SECRET}",
+            )
+        return credentials
+
+    async def _from_secret(self, namespace: str, name: str) -> Credentials:
+        try:
+            data = await self._read_secret(namespace, name)
+        except StoreUnavailableError as error:
+            message = f"Secret {namespace}/{name} could not be read"
+            problem = Problem("SecretUnreadable", message, Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.NEVER_SENT)
+            raise EsaError(problem) from error
+        if data is None:
+            raise unusable(Reason.CREDENTIALS_MISSING, f"Secret {namespace}/{name} does not exist")
+        return from_secret(data, f"{namespace}/{name}")
+
+    def _client(self, credentials: Credentials) -> EsaClient:
+        """Return the client of these credentials, which knows how fast their access key may call."""
+        now = self._clock()
+        key = credentials.id
+        if key not in self._clients:
+            self._forget(now)
+            throttle = self._throttles.setdefault(credentials.access_key_id, Throttle(self._max_rate))
+            self._clients[key] = EsaClient(
+                credentials, self._connections, throttle, observe=self._observe, clock=self._clock
+            )
+        self._used[key] = (now, credentials.access_key_id)
+        return self._clients[key]
+
+    def _forget(self, now: float) -> None:
+        """Drop what nobody has asked for in a long time; who still holds such a client can go on using it."""
+        for key in [key for key, (used, _) in self._used.items() if now - used > _FORGET_AFTER]:
+            del self._clients[key], self._used[key]
+        kept = {access_key for _, access_key in self._used.values()}
+        self._throttles = {access_key: found for access_key, found in self._throttles.items() if access_key in kept}
