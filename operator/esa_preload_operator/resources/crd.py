@@ -122,7 +122,7 @@ def _column(name: str, kind: str, path: str, description: str, *, wide: bool = F
 
 def _object_schema() -> Schema:
     raw = ScheduledPreloadJob.model_json_schema(by_alias=True)
-    schema = _structural(raw, raw["$defs"], "")
+    schema = _structural(raw, raw.get("$defs", {}), "")
     schema["properties"] = _TYPE_META | {name: schema["properties"][name] for name in ("spec", "status")}
     schema["required"] = ["spec"]
     return schema

@@ -45,6 +45,10 @@ class SecretRef(Part):
     )
 
 
+_DURATION: Final = r"^(0|([0-9]{1,3}([.][0-9]+)?h|[0-9]{1,7}([.][0-9]+)?(m|s|ms|us|ns))+)$"
+"""Durations that are not negative and too short to overflow, as a regular expression of CEL."""
+
+
 class Spec(Part):
     """The wanted job."""
 
@@ -84,8 +88,8 @@ class Spec(Part):
         json_schema_extra={
             "maxLength": 32,
             "x-kubernetes-validations": [
-                {
-                    "rule": "duration(self) >= duration('0s') && duration(self) <= duration('720h')",
+                {  # without its pattern duration() may fail, and a failure, unlike a no, stops every write to a stored object
+                    "rule": f"self.matches('{_DURATION}') && duration(self) <= duration('720h')",
                     "message": "minResetInterval must be a duration from 0s to 720h, such as 30s, 5m or 1h30m",
                 }
             ],
@@ -101,9 +105,9 @@ class ResetStatus(Part):
 
     phase: str = Field(
         default="",
-        description="Held (waits for minResetInterval), InFlight (asked for, not answered yet), Retrying (refused, will "
-        "be tried again), Succeeded, Failed (the resource must change), Withdrawn (the request disappeared) or Replaced "
-        "(the job became another one).",
+        description="Held (waits for minResetInterval), InFlight (asked for, not answered yet), Retrying (refused, "
+        "will be tried again), Succeeded, Failed (the resource must change), Withdrawn (the request disappeared) or "
+        "Replaced (the job became another one).",
     )
     job_id: str = Field(default="", description="Id of the ESA job that is reset.")
     tokens: dict[str, str] = Field(
