@@ -138,7 +138,14 @@ def classify(code: str, http_status: int) -> tuple[Healer, Reason]:
 
 
 class StoreError(Exception):
-    """The API server did not take a write, or could not be read; the message names no secret."""
+    """The API server did not take a write, or could not be read; the message names no secret.
+
+    `retry_after` is the API server's wish in seconds, from its header Retry-After.
+    """
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class VersionConflictError(StoreError):

@@ -1,0 +1,304 @@
+"""One connection to the API server: JSON in, JSON out, and an error that tells "never sent" from "maybe done"."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+
+import aiohttp
+
+from esa_preload_operator.k8s.login import (
+    ConfigurationError,
+    ConnectionInfo,
+    LoginSource,
+    find_login,
+    info_of,
+    load_login,
+    own_namespace,
+)
+
+JSON: Final = "application/json"
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+_UNAUTHORIZED: Final = 401
+_log = logging.getLogger(__name__)
+
+
+class RequestError(Exception):
+    """A request got no answer; the message names the kind of failure, never a header or a body."""
+
+
+class NotSentError(RequestError):
+    """The connection never opened, so the API server knows nothing of the request."""
+
+
+class AnswerLostError(RequestError):
+    """The request may have been carried out: its answer was lost, late or unreadable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API server answered. `body` is parsed JSON, or None where it was none."""
+
+    status: int
+    body: Any = field(default=None, repr=False)
+    retry_after: float | None = None
+    """Seconds, from the header Retry-After."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request was carried out."""
+        return 200 <= self.status < 300
+
+    @property
+    def gone(self) -> bool:
+        """Whether the named object does not exist; a path that is not served at all answers 404 without saying so."""
+        return self.status == 404 and isinstance(self.body, dict) and self.body.get("reason") == "NotFound"
+
+    @property
+    def explanation(self) -> str:
+        """Status, reason and message of a refusal, in one line of bounded length."""
+        body = self.body if isinstance(self.body, dict) else {}
+        reason, message = body.get("reason") or "", str(body.get("message") or "")[:500]
+        return " ".join(f"HTTP {self.status} {reason}: {message}".rstrip(": ").split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    limits: aiohttp.ClientTimeout
+    body: Any = None
+    query: Mapping[str, str] | None = None
+    content_type: str = JSON
+
+
+class Connection:
+    """Requests to one API server, by one identity. Get one from `connect`; close it in the end.
+
+    Reads that are answered 401 are sent once more with the login read anew; a write is never sent twice.
+    """
+
+    def __init__(self, source: LoginSource, configuration: Any, client: Any) -> None:
+        """Use `connect` instead."""
+        self.namespace = own_namespace(source)
+        """The namespace of the pod that this process runs in, or None out of a cluster."""
+        self._source = source
+        self._configuration = configuration
+        self._client = client
+        self._login_number = 0
+        self._login_lock = asyncio.Lock()
+        self._retired: list[aiohttp.ClientSession] = []
+
+    @property
+    def server(self) -> str:
+        """Base URL of the API server."""
+        return str(self._configuration.host)
+
+    async def login(self) -> ConnectionInfo:
+        """Read the login anew and return it, for other clients of the same API server.
+
+        Raises:
+            ConfigurationError: it can't be read any more.
+        """
+        await self._renew_login(self._login_number)
+        return info_of(self._configuration, await self._authorization())
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+        timeout: float = 30.0,  # noqa: ASYNC109 - the deadline decides between "never sent" and "maybe done"
+    ) -> Answer:
+        """Send one request and return the answer, whatever its status.
+
+        `timeout` is the seconds for all of it; half of that for opening the connection, so that this shows as such.
+
+        Raises:
+            NotSentError: the API server knows nothing of the request.
+            AnswerLostError: it may have been carried out.
+        """
+        limits = aiohttp.ClientTimeout(total=timeout, connect=timeout / 2)
+        sent = _Request(method, path, limits, body, query, content_type)
+        number = self._login_number
+        answer = await self._once(sent)
+        if answer.status == _UNAUTHORIZED:
+            with contextlib.suppress(ConfigurationError):
+                await self._renew_login(number)
+                if method == "GET":
+                    answer = await self._once(sent)
+        return answer
+
+    @contextlib.asynccontextmanager
+    async def stream(self, path: str, query: Mapping[str, str], silence: float) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a watch and yield its lines; they end when the API server ends it.
+
+        `silence` is the seconds without a byte after which the connection counts as dead.
+
+        Raises:
+            StreamRefusedError: the API server refused the watch.
+            RequestError: the connection did not open, broke or went silent.
+        """
+        limits = aiohttp.ClientTimeout(total=None, connect=silence, sock_read=silence)
+        number = self._login_number
+        with _named_failures():
+            response = await self._send(_Request("GET", path, limits, query=query))
+            refusal = None if response.status == 200 else _answer(response, await response.read())
+        try:
+            if refusal is not None:
+                if refusal.status == _UNAUTHORIZED:
+                    with contextlib.suppress(ConfigurationError):
+                        await self._renew_login(number)
+                raise StreamRefusedError(refusal)
+            yield _lines(response)
+        finally:
+            response.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+        for session in self._retired:
+            await session.close()
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self.close()
+
+    async def _once(self, request: _Request) -> Answer:
+        with _named_failures():
+            async with await self._send(request) as response:
+                return _answer(response, await response.read())
+
+    async def _send(self, request: _Request) -> aiohttp.ClientResponse:
+        url = f"{self._configuration.host}{request.path}" + (f"?{urlencode(request.query)}" if request.query else "")
+        headers = {"Accept": JSON, "Content-Type": request.content_type, "User-Agent": "esa-preload-operator"}
+        if authorization := await self._authorization():
+            headers["Authorization"] = authorization
+        sent = await self._client.rest_client.request(
+            request.method, url, headers=headers, body=request.body, _request_timeout=request.limits
+        )
+        response: aiohttp.ClientResponse = sent.response
+        return response
+
+    async def _authorization(self) -> str | None:
+        try:
+            value = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        except (OSError, ValueError) as error:
+            raise NotSentError(f"the token can't be read ({type(error).__name__})") from None
+        return str(value).strip() if value else None
+
+    async def _renew_login(self, number: int) -> None:
+        """Read the login anew, unless somebody did since it had that number."""
+        async with self._login_lock:
+            if number != self._login_number:
+                return
+            before = _certificate(self._configuration)
+            await load_login(self._source, self._configuration)
+            self._login_number += 1
+            if _certificate(self._configuration) != before:
+                self._replace_sessions()
+
+    def _replace_sessions(self) -> None:
+        # A connection keeps the certificate that it was opened with; requests under way end on the old ones.
+        old, self._client = self._client, _client(self._configuration)
+        if old.rest_client.pool_manager is not None:
+            self._retired.append(old.rest_client.pool_manager)
+        _log.info("the client certificate for the API server has changed")
+
+
+class StreamRefusedError(Exception):
+    """The API server refused a watch; `answer` says why."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.explanation)
+        self.answer = answer
+
+
+async def connect(kubeconfig: str | None = None, context: str | None = None) -> Connection:
+    """Open a connection with the pod's service account or a kubeconfig (argument, KUBECONFIG, ~/.kube/config).
+
+    Nothing is sent yet.
+
+    Raises:
+        ConfigurationError: there is no usable login; its text is one line for people.
+    """
+    from kubernetes.aio.client import Configuration  # noqa: PLC0415 - costs 20 MiB, see `load_login`
+
+    source = find_login(kubeconfig, context)
+    # The client would read netrc in a thread for every request, and send cluster traffic through the egress proxy.
+    configuration = Configuration(client_session_kwargs={"trust_env": False})
+    await load_login(source, configuration)
+    try:
+        client = _client(configuration)
+    except OSError as error:  # includes ssl.SSLError
+        raise ConfigurationError(f"{source}: a certificate or key can't be used ({type(error).__name__})") from None
+    return Connection(source, configuration, client)
+
+
+def _client(configuration: Any) -> Any:
+    from kubernetes.aio.client import ApiClient  # noqa: PLC0415 - costs 20 MiB, see `load_login`
+
+    return ApiClient(configuration)
+
+
+def _certificate(configuration: Any) -> tuple[bytes, ...]:
+    paths = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    contents = []
+    for path in paths:
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                contents.append(file.read())
+        except (OSError, TypeError):
+            contents.append(b"")
+    return tuple(contents)
+
+
+@contextlib.contextmanager
+def _named_failures() -> Iterator[None]:
+    """Sort what aiohttp raises by whether the request may have been carried out."""
+    try:
+        yield
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+        raise NotSentError(f"no connection to the API server ({_kind(error)})") from None
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise AnswerLostError(f"no answer from the API server ({_kind(error)})") from None  # it may know headers
+
+
+def _kind(error: BaseException) -> str:
+    why = error.strerror if isinstance(error, OSError) else None
+    return f"{type(error).__name__}: {why}" if why else type(error).__name__
+
+
+def _answer(response: aiohttp.ClientResponse, content: bytes) -> Answer:
+    try:
+        body = json.loads(content) if content else None
+    except ValueError:
+        if response.status < 300:
+            raise  # carried out, but what was stored is unknown
+        body = None
+    wait = response.headers.get("Retry-After", "")
+    return Answer(response.status, body, float(wait) if wait.isdecimal() else None)
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    rest: list[bytes] = []
+    with _named_failures():
+        async for chunk in response.content.iter_any():
+            *lines, tail = chunk.split(b"\n")
+            for line in lines:
+                yield b"".join([*rest, line])
+                rest = []
+            rest.append(tail)

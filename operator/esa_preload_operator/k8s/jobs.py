@@ -1,0 +1,104 @@
+"""The resources in the API server: read one, replace the status of one."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from esa_preload_operator.domain.errors import (
+    ObjectGoneError,
+    StoreUnavailableError,
+    VersionConflictError,
+    WriteRefusedError,
+    WriteUnknownError,
+)
+from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.k8s.connection import (
+    JSON_PATCH,
+    Answer,
+    AnswerLostError,
+    Connection,
+    NotSentError,
+    RequestError,
+)
+from esa_preload_operator.resources.job import GROUP, PLURAL, VERSION, ScheduledPreloadJob, Status
+
+FIELD_MANAGER: Final = "esa-preload-operator"
+
+
+class JobRepository:
+    """`JobStore` over the raw API; each call is one request.
+
+    The status is replaced by a JSON Patch and not by a PUT: both take the same time, but aiohttp repeats a PUT on its
+    own when the connection breaks, and the repetition's 409 would deny a write that was stored.
+    """
+
+    def __init__(self, connection: Connection, *, timeout: float = 10.0) -> None:
+        """Take the connection, and the seconds that one request may last."""
+        self._connection = connection
+        self._timeout = timeout
+
+    async def read(self, ref: ObjectRef) -> Mapping[str, Any] | None:
+        """Return the object as JSON, or None if there is none.
+
+        Raises:
+            StoreUnavailableError: nothing is known.
+        """
+        try:
+            answer = await self._connection.request("GET", job_path(ref), timeout=self._timeout)
+        except RequestError as error:
+            raise StoreUnavailableError(f"{ref}: {error}") from error
+        if answer.gone:
+            return None
+        if not answer.ok or not isinstance(answer.body, dict):
+            raise StoreUnavailableError(f"{ref}: {answer.explanation}", retry_after=answer.retry_after)
+        return answer.body
+
+    async def write_status(self, job: ScheduledPreloadJob, status: Status) -> Mapping[str, Any]:
+        """Replace the whole status if the object is still the version that `job` shows; return what was stored.
+
+        Versions are unique over all objects, so one that was made anew under the same name is a conflict, too
+        (Kubernetes API concepts, Resource versions).
+
+        Raises:
+            VersionConflictError: somebody else wrote first; nothing was stored.
+            ObjectGoneError: the object does not exist any more; nothing was stored.
+            WriteRefusedError: nothing was stored; `retry_after` carries the API server's wish in seconds.
+            WriteUnknownError: it may have been stored.
+        """
+        ref = ObjectRef(job.metadata.namespace, job.metadata.name)
+        patch = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": job.metadata.resource_version},
+            {"op": "add", "path": "/status", "value": status.model_dump(by_alias=True, exclude_none=True)},
+        ]
+        try:
+            answer = await self._connection.request(
+                "PATCH",
+                f"{job_path(ref)}/status",
+                patch,
+                query={"fieldManager": FIELD_MANAGER},
+                content_type=JSON_PATCH,
+                timeout=self._timeout,
+            )
+        except NotSentError as error:
+            raise WriteRefusedError(f"{ref}: {error}") from error
+        except AnswerLostError as error:
+            raise WriteUnknownError(f"{ref}: {error}") from error
+        _raise_refusal(ref, answer)
+        stored: Mapping[str, Any] = answer.body
+        return stored
+
+
+def job_path(ref: ObjectRef) -> str:
+    """Return the path of one resource."""
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{ref.namespace}/{PLURAL}/{ref.name}"
+
+
+def _raise_refusal(ref: ObjectRef, answer: Answer) -> None:
+    text = f"{ref}: {answer.explanation}"
+    if answer.status == 409:
+        raise VersionConflictError(text)
+    if answer.gone:
+        raise ObjectGoneError(text)
+    if 400 <= answer.status < 500:
+        raise WriteRefusedError(text, retry_after=answer.retry_after)
+    if not answer.ok or not isinstance(answer.body, dict):
+        raise WriteUnknownError(text, retry_after=answer.retry_after)

@@ -1,0 +1,167 @@
+"""Secrets by name, kept current by watches; their values never reach a log, an error or a repr."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from esa_preload_operator.domain.errors import StoreUnavailableError
+from esa_preload_operator.k8s.connection import Answer, Connection, RequestError
+from esa_preload_operator.k8s.watches import Key, Watch, key_of
+
+ANY: Final = "*"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    version: int
+    data: Mapping[str, str] | None = field(repr=False)
+    """Base64 as the API shows it; None: there is no such Secret."""
+
+
+class SecretCache:
+    """Reads the Secrets of some names; tells when one that was read has changed.
+
+    Args:
+        names: the names that may be read, or `*` for all; with `*` only those that were read are kept.
+        namespaces: where; None means everywhere.
+        on_change: called with namespace and name when the data changed, appeared or disappeared.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        names: Sequence[str],
+        namespaces: Sequence[str] | None = None,
+        *,
+        on_change: Callable[[str, str], None] = lambda _namespace, _name: None,
+        timeout: float = 10.0,
+        slowest: float = 60.0,
+    ) -> None:
+        self._connection = connection
+        self._names = tuple(sorted(set(names)))
+        self._namespaces = None if namespaces is None else frozenset(namespaces)
+        self._on_change = on_change
+        self._timeout = timeout
+        self._slowest = slowest
+        self._entries: dict[Key, _Entry] = {}
+        self._wanted: set[Key] = set()
+        self._scopes = {
+            (namespace, name): _Scope(self, namespace, name)
+            for namespace in (sorted(self._namespaces) if self._namespaces is not None else [None])
+            for name in ([ANY] if ANY in self._names else self._names)
+        }
+
+    async def run(self) -> None:
+        """Keep the cache current until cancelled. Without it each read is a request."""
+        async with asyncio.TaskGroup() as group:
+            for scope in self._scopes.values():
+                selector = None if scope.name == ANY else f"metadata.name={scope.name}"
+                watch = Watch(self._connection, scope.path, scope, selector=selector, slowest=self._slowest)
+                group.create_task(watch.run())
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Return the data of a Secret (key to base64 text), or None if there is none.
+
+        Raises:
+            StoreUnavailableError: it is none of those that may be read, or nothing is known.
+        """
+        scope = self._scope(namespace, name)
+        key = namespace, name
+        self._wanted.add(key)
+        entry = self._entries.get(key)
+        if scope.current and (entry is not None or scope.name != ANY):
+            return entry.data if entry else None
+        return await self._get(key, scope)
+
+    def _scope(self, namespace: str, name: str) -> "_Scope":
+        place = None if self._namespaces is None else namespace
+        scope = self._scopes.get((place, name)) or self._scopes.get((place, ANY))
+        if scope is None:
+            raise StoreUnavailableError(f"Secret {namespace}/{name} is not among those that the operator reads")
+        return scope
+
+    async def _get(self, key: Key, scope: "_Scope") -> Mapping[str, str] | None:
+        what = f"Secret {key[0]}/{key[1]}"
+        try:
+            path = f"/api/v1/namespaces/{key[0]}/secrets/{key[1]}"
+            answer = await self._connection.request("GET", path, timeout=self._timeout)
+        except RequestError as error:
+            raise StoreUnavailableError(f"{what}: {error}") from None
+        if answer.status == 403:
+            raise StoreUnavailableError(f"{what}: {answer.explanation}; {scope.rule}")
+        if answer.gone:
+            return self._entries.setdefault(key, _Entry(0, None)).data
+        if not answer.ok or not isinstance(answer.body, dict):
+            raise StoreUnavailableError(f"{what}: {answer.explanation}", retry_after=answer.retry_after)
+        self.store(key, _version(answer.body), answer.body.get("data") or {}, scope, first=True)
+        return self._entries[key].data
+
+    def store(
+        self, key: Key, version: int, data: Mapping[str, str] | None, scope: "_Scope", *, first: bool = False
+    ) -> None:
+        """Keep what was seen unless something newer was; tell who relies on what was there before.
+
+        With `first` the reader gets it as an answer, and needs not be told.
+        """
+        wanted = key in self._wanted
+        if scope.name == ANY and not wanted:
+            return
+        before = self._entries.get(key)
+        if before is not None and version <= before.version:
+            return
+        self._entries[key] = _Entry(version, data)
+        if data is None and not wanted:
+            del self._entries[key]
+        if wanted and not (before is None and first) and data != (before.data if before else None):
+            self._on_change(*key)
+
+    def retain(self, keys: set[Key], version: int, scope: "_Scope") -> None:
+        """Note that a complete list of a scope does not show the others; a late answer to an older GET must not win."""
+        for key in [key for key in {*self._entries, *self._wanted} if key not in keys and self._scope(*key) is scope]:
+            self.store(key, version, None, scope)
+
+
+class _Scope:
+    """What one watch is for: one name or all, in one namespace or all."""
+
+    def __init__(self, cache: SecretCache, namespace: str | None, name: str) -> None:
+        self.namespace = namespace
+        self.name = name
+        self.current = False
+        """Whether the cache follows the API server here: it was listed, and the watch is allowed."""
+        self._cache = cache
+        self._complained = False
+
+    @property
+    def path(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/secrets" if self.namespace else "/api/v1/secrets"
+
+    @property
+    def rule(self) -> str:
+        names = "" if self.name == ANY else f" with resourceNames [{self.name}]"
+        where = f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
+        return f"the operator needs a role that allows get, list and watch of secrets{names} {where}"
+
+    def changed(self, obj: Mapping[str, Any]) -> None:
+        self._cache.store(key_of(obj), _version(obj), obj.get("data") or {}, self)
+
+    def deleted(self, obj: Mapping[str, Any]) -> None:
+        self._cache.store(key_of(obj), _version(obj), None, self)
+
+    def listed(self, keys: set[Key], version: str) -> None:
+        self._cache.retain(keys, int(version), self)
+        self.current = True
+        self._complained = False
+
+    def refused(self, answer: Answer) -> None:
+        self.current = False
+        if not self._complained:
+            _log.warning("%s (%s); until then each use of one is a request", self.rule, answer.explanation)
+        self._complained = True
+
+
+def _version(obj: Mapping[str, Any]) -> int:
+    return int(obj["metadata"]["resourceVersion"])

@@ -1,0 +1,168 @@
+"""Follow a collection of objects by list and watch, through cut connections, expired versions and outages."""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from esa_preload_operator.k8s.connection import Answer, Connection, RequestError, StreamRefusedError
+
+PAGE: Final = 100
+_log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+class Sink(Protocol):
+    """Takes what a `Watch` sees."""
+
+    def changed(self, obj: Mapping[str, Any]) -> None:
+        """An object is there as shown, from a list or an event."""
+        ...
+
+    def deleted(self, obj: Mapping[str, Any]) -> None:
+        """An object is gone; `obj` is its last state, with the version of the deletion."""
+        ...
+
+    def listed(self, keys: set[Key], version: str) -> None:
+        """A list is complete: at that version there were these objects and no others."""
+        ...
+
+    def refused(self, answer: Answer) -> None:
+        """The API server does not allow to list or to watch."""
+        ...
+
+
+class _ExpiredError(Exception):
+    """The version to go on from is too old (HTTP 410): list anew."""
+
+
+class _FailedError(Exception):
+    """The API server answered something else; try again later."""
+
+
+class Watch:
+    """Follows the objects at one path for as long as `run` runs.
+
+    Args:
+        selector: fieldSelector, such as `metadata.name=x`.
+        silence: seconds without a byte after which the connection counts as dead; the API server sends bookmarks
+            about once a minute (Kubernetes API concepts, Watch bookmarks).
+        slowest: the longest pause between two tries, in seconds.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        path: str,
+        sink: Sink,
+        *,
+        selector: str | None = None,
+        silence: float = 150.0,
+        fastest: float = 0.5,
+        slowest: float = 60.0,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._sink = sink
+        self._selector = {"fieldSelector": selector} if selector else {}
+        self._silence = silence
+        self._fastest = fastest
+        self._slowest = slowest
+        self._jitter = jitter
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        version: str | None = None
+        while True:
+            wish = 0.0
+            try:
+                if version is None:
+                    version = await self._list()
+                version = await self._follow(version)
+            except _ExpiredError:
+                version = None
+            except StreamRefusedError as error:
+                wish = self._refused(error.answer)
+                version = None
+            except (RequestError, _FailedError) as error:
+                _log.info("the watch of %s is interrupted: %s", self._path, error)
+            await asyncio.sleep(max(wish, self._pause()))
+
+    def _refused(self, answer: Answer) -> float:
+        if answer.status == 403:
+            self._sink.refused(answer)
+            return self._slowest
+        _log.info("the watch of %s is refused: %s", self._path, answer.explanation)
+        return min(answer.retry_after or 0.0, self._slowest)
+
+    def _pause(self) -> float:
+        """Seconds until the next try; also keeps a server that ends each watch at once from being flooded."""
+        longest = min(self._fastest * 2.0 ** min(self._failures, 16), self._slowest)
+        self._failures += 1
+        return self._jitter(longest / 2, longest)
+
+    async def _list(self) -> str:
+        keys: set[Key] = set()
+        query = {**self._selector, "limit": str(PAGE)}
+        while True:
+            answer = await self._connection.request("GET", self._path, query=query)
+            if answer.status == 410:
+                raise _ExpiredError
+            if not answer.ok:
+                raise StreamRefusedError(answer)
+            for each in answer.body.get("items") or []:
+                keys.add(key_of(each))
+                self._sink.changed(each)
+            following = answer.body["metadata"].get("continue")
+            if not following:
+                version: str = answer.body["metadata"]["resourceVersion"]
+                self._sink.listed(keys, version)
+                return version
+            query["continue"] = following
+
+    async def _follow(self, version: str) -> str:
+        """Watch from a version until the API server ends the watch; return the version to go on from."""
+        query = {
+            **self._selector,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(int(self._jitter(240, 360))),
+        }
+        try:
+            async with self._connection.stream(self._path, query, self._silence) as lines:
+                async for line in lines:
+                    version = self._take(line)
+                    self._failures = 0
+        except RequestError as error:
+            # What was seen so far stays seen; the next watch goes on from there.
+            _log.debug("the watch of %s is cut: %s", self._path, error)
+        return version
+
+    def _take(self, line: bytes) -> str:
+        """Pass an event on; return its version."""
+        try:
+            event = json.loads(line)
+            kind, obj = event["type"], event["object"]
+        except (ValueError, KeyError, TypeError):
+            raise _FailedError("an event can't be read") from None
+        if kind == "ERROR":
+            if obj.get("code") == 410:
+                raise _ExpiredError
+            raise _FailedError(f"HTTP {obj.get('code')} {obj.get('reason')}")
+        if kind in {"ADDED", "MODIFIED"}:
+            self._sink.changed(obj)
+        elif kind == "DELETED":
+            self._sink.deleted(obj)
+        return str(obj["metadata"]["resourceVersion"])
+
+
+def key_of(obj: Mapping[str, Any]) -> Key:
+    """Return namespace and name of an object."""
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
