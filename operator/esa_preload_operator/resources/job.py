@@ -88,7 +88,7 @@ class Spec(Part):
         json_schema_extra={
             "maxLength": 32,
             "x-kubernetes-validations": [
-                {  # without its pattern duration() may fail, and a failure, unlike a no, stops every write to a stored object
+                {  # duration() alone may fail, and a failure, unlike a no, stops every write to a stored object
                     "rule": f"self.matches('{_DURATION}') && duration(self) <= duration('720h')",
                     "message": "minResetInterval must be a duration from 0s to 720h, such as 30s, 5m or 1h30m",
                 }

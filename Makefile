@@ -1,0 +1,80 @@
+# Everything a developer needs. `make` alone says what there is; every target prepares what it needs.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CRD := crds/esa.preload-operator.io_scheduledpreloadjobs.yaml
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest
+TYPED := operator $(wildcard hack/*.py hack/*/*.py) tests
+
+export PYTHONDONTWRITEBYTECODE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint crds bench control-plane requirements clean
+
+help: ## show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | \
+	  while IFS='|' read -r name text; do printf '  make %-14s %s\n' $$name "$$text"; done
+
+demo: $(READY) ## show the operator at work, with a simulated ESA and a real Kubernetes API on this machine
+	@$(BIN)/python hack/demo.py
+
+test: $(READY) ## run all tests; the Kubernetes API server that some need is built once
+	@started=$$SECONDS; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	$(BIN)/python hack/control-plane/build.py >"$$log" 2>&1 & build=$$!; \
+	without=0; $(PYTEST) tests/unit -q -n $(WORKERS) || without=$$?; \
+	kill -0 $$build 2>/dev/null && echo 'make: building the test control plane, some minutes the first time'; \
+	wait $$build || { cat "$$log" >&2; exit 1; }; \
+	rest=$$(find tests -mindepth 1 -maxdepth 1 -type d ! -name unit ! -name support ! -name e2e ! -name '__*'); \
+	with=0; $(PYTEST) $$rest -q -n $(WORKERS) || with=$$?; \
+	echo "make: tests took $$((SECONDS - started)) s"; \
+	[ $$without = 0 ] && [ $$with = 0 ]
+
+lint: $(READY) ## check style, types, layers, and that generated files are up to date
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo 'make: run `$(BIN)/ruff format`' >&2; exit 1; }
+	@$(BIN)/mypy --strict $(TYPED)
+	@$(BIN)/lint-imports --no-logo --no-timings
+	@$(BIN)/python -m esa_preload_operator.resources.crd | diff -u $(CRD) - || { echo 'make: run `make crds`' >&2; exit 1; }
+	@bash hack/check-tree.sh
+	@echo 'make: nothing to complain about'
+
+crds: $(READY) ## write crds/ anew from the types
+	@$(BIN)/python -m esa_preload_operator.resources.crd > $(CRD)
+
+bench: $(READY) ## measure the operator against its limits
+	@$(BIN)/python hack/bench/main.py
+
+control-plane: $(READY) ## build and start a bare Kubernetes API in the foreground, for trying things
+	@$(BIN)/python hack/control-plane/control_plane.py
+
+# Indexes and wheel folders of this machine must not show in the files, nor narrow down the hashes.
+COMPILE := env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL CUSTOM_COMPILE_COMMAND='make requirements' \
+  $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
+  --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+requirements: $(READY) ## resolve the dependencies anew, with hashes (UPGRADE=--upgrade for newer versions)
+	@$(COMPILE) $(UPGRADE) --output-file requirements.txt pyproject.toml
+	@$(COMPILE) $(UPGRADE) --extra cli --extra dev --build-deps-for editable --constraint requirements.txt \
+	  --output-file requirements-dev.txt pyproject.toml
+
+clean: ## remove what was made here (the built control plane stays in the user's cache)
+	@rm -rf $(VENV) dist build .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find operator hack tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo 'make: Python 3.11 or newer is missing (PYTHON=/path/to/python3 names one)' >&2; exit 1; }
+	@command -v git >/dev/null || { echo 'make: git is missing' >&2; exit 1; }
+	@[ -x $(BIN)/python ] || { echo 'make: preparing $(VENV), a minute or two the first time'; $(PYTHON) -m venv $(VENV); } || \
+	  { echo 'make: Python has no venv module (Debian calls it python3-venv)' >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
