@@ -41,7 +41,7 @@ lint: $(READY) ## check style, types, layers, and that generated files are up to
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { echo 'make: run `$(BIN)/ruff format`' >&2; exit 1; }
 	@$(BIN)/mypy --strict $(TYPED)
-	@$(BIN)/lint-imports --no-logo --no-timings
+	@$(BIN)/lint-imports
 	@$(BIN)/python -m esa_preload_operator.resources.crd | diff -u $(CRD) - || { echo 'make: run `make crds`' >&2; exit 1; }
 	@bash hack/check-tree.sh
 	@echo 'make: nothing to complain about'
