@@ -128,6 +128,8 @@ class Write:
     notice: Notice | None = None
     outcome: str = ""
     """Counts a reset that ended by this word."""
+    due: float | None = None
+    """When a held reset will be made, in epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def hold(view: View, tokens: Tokens, due: float) -> Write:
     """Hold a request that came too soon after the last reset; `due` is in epoch seconds."""
     message = f"held by minResetInterval until {format_time(due)}"
     record = ResetRecord(phase=Phase.HELD, job_id=view.job_id, tokens=tokens, trigger="Annotation", message=message)
-    return Write(view, record, view.handled)
+    return Write(view, record, view.handled, due=due)
 
 
 def forget(view: View) -> Write:

@@ -1,0 +1,121 @@
+"""Watches the resources with kopf and hands them over; decides nothing."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+import aiohttp
+import kopf
+
+from esa_preload_operator.k8s.login import ConnectionInfo
+from esa_preload_operator.resources.job import GROUP, PLURAL, VERSION
+from esa_preload_operator.runtime.app import App
+
+_RENEW_WATCH: Final = 60
+"""Seconds after which the API server ends a watch, so that a silent one shows."""
+
+
+class EndlessBackoff:
+    """Seconds between tries while the API server is away: never give up."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Begin anew for each request."""
+        yield from (0.2, 0.5, 1, 2, 3)
+        while True:
+            yield 5
+
+
+def watch_settings() -> kopf.OperatorSettings:
+    """Return kopf's settings: it only watches, and keeps no state on the objects."""
+    settings = kopf.OperatorSettings()
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.networking.error_backoffs = EndlessBackoff()
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.queueing.idle_timeout = 0.05
+    settings.queueing.exit_timeout = 0.5
+    settings.persistence.consistency_timeout = 0
+    settings.watching.chunk_size = 200
+    settings.watching.server_timeout = _RENEW_WATCH
+    settings.watching.reconnect_backoff = 0.1
+    return settings
+
+
+def session_for(login: ConnectionInfo, app: App) -> aiohttp.ClientSession:
+    """Return an HTTP session for kopf that tells the app what happens on the wire."""
+
+    class ListedResponse(aiohttp.ClientResponse):
+        """Counts the objects of a list before kopf hands them out."""
+
+        async def json(self, **options: Any) -> Any:
+            """Parse the body as usual."""
+            body = await super().json(**options)
+            if self.url.path.endswith(f"/{PLURAL}") and isinstance(body, dict):
+                app.listed(len(body.get("items") or ()))
+            return body
+
+    headers = {"Authorization": f"{login.scheme or 'Bearer'} {login.token}"} if login.token else {}
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=_tls(login)),
+        headers=headers,
+        proxy=login.proxy_url,
+        trace_configs=[_trace(app)],
+        response_class=ListedResponse,
+    )
+
+
+def _tls(login: ConnectionInfo) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=login.ca_path)
+    if login.certificate_path:
+        context.load_cert_chain(login.certificate_path, login.private_key_path)
+    if login.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _trace(app: App) -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+
+    async def begun(_session: aiohttp.ClientSession, _context: SimpleNamespace, event: Any) -> None:
+        if event.url.path.endswith(f"/{PLURAL}") and event.url.query.get("watch") == "true":
+            app.streaming(event.url.path)
+
+    async def ended(_session: aiohttp.ClientSession, _context: SimpleNamespace, event: Any) -> None:
+        if event.url.path.endswith(f"/{PLURAL}") and event.response.status == 200:
+            app.alive()
+
+    trace.on_request_start.append(begun)
+    trace.on_request_end.append(ended)
+    return trace
+
+
+async def watch(app: App, install_signals: Callable[[], None]) -> None:
+    """Watch until cancelled. kopf takes the signals of the process; `install_signals` takes them back."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def see(event: kopf.RawEvent, **_: Any) -> None:
+        app.observe(event["type"], event["object"])
+
+    @kopf.on.login(registry=registry)
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
+        login = await app.login()
+        return kopf.AiohttpSession(server=login.server, aiohttp_session=session_for(login, app))
+
+    @kopf.on.startup(registry=registry)
+    async def started(**_: Any) -> None:
+        install_signals()
+
+    await kopf.operator(
+        registry=registry,
+        settings=watch_settings(),
+        clusterwide=not app.namespaces,
+        namespaces=app.namespaces,
+        identity=cast("Any", "esa-preload-operator"),  # else kopf asks for a user name, which an arbitrary UID lacks
+        stop_flag=asyncio.Event(),
+    )

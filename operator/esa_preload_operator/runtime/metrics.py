@@ -1,0 +1,108 @@
+"""What /metrics tells. Names are part of the interface; label values are bounded."""
+
+import platform
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from esa_preload_operator.runtime.queue import QueueMetrics
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_KNOWN_CODES: Final = 100
+"""Different error codes that get a label of their own; ESA may invent more, they count as `other`."""
+
+
+class Metrics(QueueMetrics):
+    """All metrics of the process, in a registry of their own."""
+
+    def __init__(self, version: str) -> None:
+        self.registry: Final = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        info = Info("esa_operator_build", "Version of the operator and of Python.", registry=self.registry)
+        info.info({"version": version, "python": platform.python_version()})
+        self._codes: set[str] = set()
+        self._reconciles = self._counter("reconcile", "Reconciles by result.", "result")
+        self._reconcile_seconds = self._histogram("reconcile_duration_seconds", "Seconds of one reconcile.", "result")
+        self._adds = self._counter("workqueue_adds", "Resources that were put into the queue.")
+        self._wait_seconds = self._histogram("workqueue_queue_duration_seconds", "Seconds that a resource waited.")
+        self._retries = self._counter("workqueue_retries", "Resources that came back after a failure.")
+        self._requests = self._counter("esa_requests", "Calls to ESA by action and code.", "action", "code")
+        self._request_seconds = self._histogram("esa_request_duration_seconds", "Seconds of one call to ESA.", "action")
+        self._resets = self._counter("resets", "Resets that ended, by outcome and trigger.", "outcome", "trigger")
+        self._undecidable = self._counter(
+            "resets_undecidable", "Calls that were repeated because nothing proved the first one.", "why"
+        )
+        self._leader = self._gauge("leader", "1 while this process leads.")
+        self._watch = self._gauge("watch_last_seen_timestamp_seconds", "When the watch showed life last.")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"esa_operator_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"esa_operator_{name}", text, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"esa_operator_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
+
+    def watch_gauges(
+        self,
+        *,
+        depth: Callable[[], float],
+        unfinished: Callable[[], float],
+        longest: Callable[[], float],
+        resources: Callable[[], float],
+    ) -> None:
+        """Let /metrics ask the queue and the records when it is read."""
+        self._gauge("workqueue_depth", "Resources that wait for a worker.").set_function(depth)
+        self._gauge("workqueue_unfinished_work_seconds", "Seconds of all running reconciles.").set_function(unfinished)
+        self._gauge("workqueue_longest_running_processor_seconds", "Seconds of the slowest one.").set_function(longest)
+        self._gauge("resources", "Resources that are known.").set_function(resources)
+
+    def added(self) -> None:
+        """Count a resource that was put into the queue."""
+        self._adds.inc()
+
+    def waited(self, seconds: float) -> None:
+        """Observe a wait in the queue."""
+        self._wait_seconds.observe(seconds)
+
+    def worked(self, seconds: float, result: str) -> None:
+        """Count and observe a reconcile."""
+        self._reconciles.labels(result).inc()
+        self._reconcile_seconds.labels(result).observe(seconds)
+
+    def retried(self) -> None:
+        """Count a resource that comes back after a failure."""
+        self._retries.inc()
+
+    def called(self, action: str, code: str, seconds: float) -> None:
+        """Count a call to ESA; `code` is OK or ESA's error code."""
+        if code not in self._codes and len(self._codes) >= _KNOWN_CODES:
+            code = "other"
+        self._codes.add(code)
+        self._requests.labels(action, code).inc()
+        self._request_seconds.labels(action).observe(seconds)
+
+    def reset_ended(self, outcome: str, trigger: str) -> None:
+        """Count a reset that ended."""
+        self._resets.labels(outcome, trigger).inc()
+
+    def reset_undecidable(self, why: str) -> None:
+        """Count a call that might be a second reset."""
+        self._undecidable.labels(why).inc()
+
+    def leads(self, *, leading: bool) -> None:
+        """Tell whether this process leads."""
+        self._leader.set(1 if leading else 0)
+
+    def watch_seen(self, epoch: float) -> None:
+        """Tell when the watch showed life last."""
+        self._watch.set(epoch)
+
+    def text(self) -> bytes:
+        """Return all of it in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,113 @@
+"""What can be set: environment variables `ESA_OPERATOR_*` and flags of the same names; a flag wins."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from esa_preload_operator.resources.durations import parse_duration
+
+PREFIX: Final = "ESA_OPERATOR_"
+
+Duration = Annotated[float, BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value)]
+Names = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(
+        lambda value: tuple(part for part in value.replace(",", " ").split()) if isinstance(value, str) else value
+    ),
+]
+
+
+class SettingsError(ValueError):
+    """The settings can't be used; the message is one line that names the setting."""
+
+
+class Settings(BaseSettings):
+    """All settings. Durations are written as Go does (`30s`, `1h30m`) and held in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    endpoint: str = Field(
+        default="https://esa.cn-hangzhou.aliyuncs.com",
+        description="ESA's endpoint, by the account's site: China https://esa.cn-hangzhou.aliyuncs.com, international "
+        "https://esa.ap-southeast-1.aliyuncs.com. http:// only for loopback.",
+    )
+    allow_http_endpoint: bool = Field(default=False, description="Allow an http:// endpoint that is not loopback.")
+    namespaces: Names = Field(default=(), description="Namespaces to watch, separated by commas; none means all.")
+    workers: int = Field(default=16, ge=1, le=256, description="Resources that are worked on at the same time.")
+    leader_election: bool = Field(default=True, description="Work only while holding the Lease.")
+    lease_namespace: str = Field(
+        default="", description="Namespace of the Lease; in a cluster the pod's own by default."
+    )
+    metrics_port: int = Field(default=8080, ge=0, le=65535, description="Port of /metrics.")
+    health_port: int = Field(default=8081, ge=0, le=65535, description="Port of /healthz and /readyz.")
+    log_format: Literal["plain", "json"] = Field(default="plain", description="plain or json.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe level.")
+    refresh_active: Duration = Field(default=30.0, gt=0, description="Time between refreshes while a job runs.")
+    refresh_idle: Duration = Field(default=600.0, gt=0, description="Time between refreshes while none runs.")
+    request_timeout: Duration = Field(default=10.0, gt=0, le=300, description="Longest time of one call to ESA.")
+    network_grace: Duration = Field(
+        default=5.0, ge=0, le=300, description="Time after a call's timeout in which it may still be on the wire."
+    )
+    max_calls_per_second: float = Field(default=50.0, gt=0, description="Calls per second to ESA for each credentials.")
+    reset_confirmation: Literal["progress", "none"] = Field(
+        default="progress", description="Whether falling progress proves a reset whose answer was lost."
+    )
+    stale_token_after: Duration = Field(
+        default=3600.0,
+        ge=0,
+        description="A token that reads as a time this much older than its object is not acted on.",
+    )
+    min_reset_interval: Duration = Field(default=0.0, ge=0, description="Floor for every spec.minResetInterval.")
+    default_credentials_namespaces: Names = Field(
+        default=(), description="Namespaces that may use the operator's own credentials; * for all."
+    )
+    credentials_secret_names: Names = Field(
+        default=("esa-credentials",), description="Names of Secrets that resources may refer to; * for all."
+    )
+
+    @field_validator("log_format", "log_level", "reset_confirmation", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each setting; what is not given stays unset, so that the environment counts."""
+    for name, info in Settings.model_fields.items():
+        if name == "namespaces":
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, dest=name, default=None, metavar="VALUE", help=_help(name, info.description or ""))
+
+
+def _help(name: str, description: str) -> str:
+    return f"{description} [{PREFIX}{name.upper()}]".replace("%", "%%")
+
+
+def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: a value is unknown or malformed; the message is one line.
+    """
+    environ = os.environ if environ is None else environ
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    if unknown:
+        raise SettingsError(f"{unknown[0]}: there is no such setting")
+    values: dict[str, Any] = {
+        name: environ[key] for name in Settings.model_fields if (key := f"{PREFIX}{name.upper()}") in environ
+    }
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{PREFIX}{name.upper()} (--{name.replace('_', '-')}): {message}") from None

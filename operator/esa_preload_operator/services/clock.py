@@ -1,0 +1,22 @@
+"""The clocks that services read and hand to decisions."""
+
+import random
+import time
+
+from esa_preload_operator.domain.reset_values import Moment
+
+
+class Clock:
+    """Wall and monotonic clock, and chance for jitter."""
+
+    def steady(self) -> float:
+        """Return seconds on the monotonic clock."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Return epoch seconds."""
+        return time.time()
+
+    def now(self) -> Moment:
+        """Read all of them once."""
+        return Moment(wall=time.time(), steady=time.monotonic(), chance=random.random())  # noqa: S311 - jitter

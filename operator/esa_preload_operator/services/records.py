@@ -1,0 +1,82 @@
+"""What is remembered of each resource while it is idle: a small record, never its body."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from esa_preload_operator.domain.errors import Problem
+from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.domain.reset_values import Memory
+
+_IDLE = Memory()
+
+
+@dataclass(slots=True)
+class Record:
+    """One resource. Everything here may be lost in a crash."""
+
+    ref: ObjectRef
+    uid: str
+    created: str
+    job_id: str
+    version: int = 0
+    """The newest version that was seen or written; older events are ignored (read your writes)."""
+    secret_name: str | None = None
+    memory: Memory = _IDLE
+    booked: float = 0.0
+    """From when on, on the monotonic clock, the account's rate has room for the calls that were booked; 0 for none."""
+    latest: EsaJob | None = None
+    """What a refresh found and the status does not show yet."""
+    doubt: bool = False
+    """A refresh missed the job, or something failed: look at it again."""
+    retry_at: float = 0.0
+    failures: int = 0
+    trouble: Problem | None = None
+    """Why the refresh of the resource's site fails, if its account's owner has to act."""
+
+
+@dataclass(slots=True)
+class Records:
+    """All resources, found by name and by the job that they are about."""
+
+    _by_ref: dict[ObjectRef, Record] = field(default_factory=dict)
+    _by_job: dict[str, list[Record]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Record]:
+        """All records, in no order."""
+        return iter(tuple(self._by_ref.values()))
+
+    def __len__(self) -> int:
+        """Count the resources."""
+        return len(self._by_ref)
+
+    def get(self, ref: ObjectRef) -> Record | None:
+        """Return the record of a resource."""
+        return self._by_ref.get(ref)
+
+    def put(self, record: Record) -> Record:
+        """Remember a resource, in the place of one that had its name."""
+        self.drop(record.ref)
+        self._by_ref[record.ref] = record
+        if record.job_id:
+            self._by_job.setdefault(record.job_id, []).append(record)
+        return record
+
+    def drop(self, ref: ObjectRef) -> Record | None:
+        """Forget a resource; return what was known of it."""
+        record = self._by_ref.pop(ref, None)
+        if record is not None and record.job_id:
+            others = [other for other in self._by_job[record.job_id] if other is not record]
+            if others:
+                self._by_job[record.job_id] = others
+            else:
+                del self._by_job[record.job_id]
+        return record
+
+    def owner_of(self, job_id: str) -> Record | None:
+        """Return the oldest resource about a job: it alone acts on it. Equal age is decided by the uid."""
+        return min(self._by_job.get(job_id, ()), key=lambda record: (record.created, record.uid), default=None)
+
+    def rivals_of(self, job_id: str) -> tuple[ObjectRef, ...]:
+        """Return all resources about a job."""
+        return tuple(record.ref for record in self._by_job.get(job_id, ()))

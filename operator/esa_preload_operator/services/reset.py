@@ -1,0 +1,206 @@
+"""Carries out the reset protocol: does what `domain.reset` says and tells it what happened."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from esa_preload_operator.domain.errors import (
+    Delivery,
+    EsaError,
+    Healer,
+    ObjectGoneError,
+    Problem,
+    Reason,
+    VersionConflictError,
+    WriteRefusedError,
+    WriteUnknownError,
+)
+from esa_preload_operator.domain.ports import Accounts, EsaAccount, EventLog, JobStore, Leadership, ObjectRef, Observer
+from esa_preload_operator.domain.reset import advance, may_send
+from esa_preload_operator.domain.reset_values import (
+    Answered,
+    CallFailed,
+    Conflicted,
+    Happening,
+    Look,
+    Looked,
+    LookFailed,
+    Observed,
+    Phase,
+    Read,
+    Rest,
+    Rules,
+    Send,
+    Stored,
+    Write,
+    WriteLost,
+    WriteRefused,
+)
+from esa_preload_operator.domain.status import composed, view_of
+from esa_preload_operator.resources.job import ScheduledPreloadJob
+from esa_preload_operator.services.clock import Clock
+from esa_preload_operator.services.records import Record
+
+logger = logging.getLogger(__name__)
+
+_CALLS_PER_RESET = 2
+
+
+class LeadershipLostError(Exception):
+    """This process no longer leads: it starts no read and no decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Everything that services reach through ports."""
+
+    store: JobStore
+    accounts: Accounts
+    events: EventLog
+    leadership: Leadership
+    observer: Observer
+    clock: Clock
+
+
+@dataclass(slots=True)
+class ResetRun:
+    """One pass of the protocol over one resource: from what was seen to the next rest."""
+
+    outside: Outside
+    rules: Rules
+    record: Record
+    job: ScheduledPreloadJob
+    gone: bool = False
+    account: EsaAccount | None = None
+    written: bool = False
+
+    async def run(self, *, fresh: bool) -> Rest:
+        """Do one step after the other until there is nothing to do now.
+
+        Raises:
+            LeadershipLostError: somebody else may act now.
+            StoreUnavailableError: the resource could not be read; what is in memory is kept.
+        """
+        happened: Happening = Observed(view_of(self.job), fresh=fresh)
+        while True:
+            now = self.outside.clock.now()
+            if now.steady >= self.outside.leadership.valid_until():
+                raise LeadershipLostError
+            self.record.memory, step = advance(self.record.memory, happened, now, self.rules)
+            if isinstance(step, Rest):
+                return step
+            outcome = await self._do(step)
+            if isinstance(outcome, Rest):
+                return outcome
+            happened = outcome
+
+    async def _do(self, step: Read | Look | Write | Send) -> Happening | Rest:
+        match step:
+            case Read():
+                return await self._read()
+            case Look():
+                return await self._look(step)
+            case Write():
+                return await self._write(step)
+            case Send():
+                return await self._send(step)
+
+    async def _read(self) -> Happening | Rest:
+        body = await self.outside.store.read(self.record.ref)
+        if body is None:
+            self.gone = True
+            return Rest()
+        self._keep(body)
+        return Observed(view_of(self.job), fresh=True)
+
+    def _keep(self, body: Mapping[str, Any]) -> None:
+        """Decide on what was read or written last, not on what the watch shows."""
+        self.job = ScheduledPreloadJob.model_validate(body)
+        self.record.version = int(self.job.metadata.resource_version)
+
+    async def _look(self, step: Look) -> Happening | Rest:
+        secret = self.job.spec.credentials_secret_ref
+        try:
+            self.account = await self.outside.accounts.account(
+                self.record.ref.namespace, secret.name if secret is not None else None
+            )
+            wait = book(self.record, self.account, _CALLS_PER_RESET, self.outside.clock.steady())
+            if wait is not None:
+                return Rest(wait)
+            return Looked(await self.account.get_job(step.job_id))
+        except EsaError as error:
+            logger.warning("%s: cannot look at job %s: %s", self.record.ref, step.job_id, error.problem)
+            return LookFailed(error.problem)
+
+    async def _write(self, step: Write) -> Happening | Rest:
+        status = composed(self.job, step, self.outside.clock.wall())
+        try:
+            body = await self.outside.store.write_status(self.job, status)
+        except VersionConflictError:
+            return Conflicted()
+        except ObjectGoneError:
+            self.gone = True
+            return Rest()
+        except WriteRefusedError as error:
+            logger.warning("%s: the API server refused the status: %s", self.record.ref, error)
+            return WriteRefused(refused_write(error))
+        except WriteUnknownError as error:
+            logger.warning("%s: the status may not have been stored: %s", self.record.ref, error)
+            return WriteLost()
+        self.written = True
+        self._keep(body)
+        await self._announce(step)
+        return Stored(view_of(self.job))
+
+    async def _announce(self, write: Write) -> None:
+        """Tell people and /metrics about what was stored."""
+        record = write.record
+        if write.outcome and record is not None:
+            self.outside.observer.reset_ended(write.outcome, record.trigger)
+            logger.info("%s: reset %s for %s", self.record.ref, write.outcome, dict(record.tokens))
+        if record is not None and record.phase == Phase.IN_FLIGHT and record.message and write.problem is None:
+            self.outside.observer.reset_undecidable("progress proves nothing")
+            logger.warning("%s: %s", self.record.ref, record.message)
+        if write.notice is not None:
+            notice = write.notice
+            await self.outside.events.post(self.job, notice.reason, notice.message, warning=notice.warning)
+
+    async def _send(self, step: Send) -> Happening:
+        account, clock, leadership = self.account, self.outside.clock, self.outside.leadership
+        if account is None:
+            return CallFailed(_NOT_LOOKED)
+        try:
+            answer = await account.reset_job(
+                step.intent.job_id, lambda: may_send(step, clock.steady(), leadership.valid_until())
+            )
+        except EsaError as error:
+            logger.warning("%s: reset of job %s: %s", self.record.ref, step.intent.job_id, error.problem)
+            return CallFailed(error.problem)
+        return Answered(answer if answer.id else replace(answer, id=step.intent.job_id))
+
+
+_NOT_LOOKED = Problem("NotSent", "there was no look before the call", Healer.TIME, Reason.PENDING, Delivery.NEVER_SENT)
+
+
+def refused_write(error: WriteRefusedError) -> Problem:
+    """Say that the API server did not store a status; time heals it."""
+    return Problem("StatusRefused", str(error), Healer.TIME, Reason.SERVICE_UNAVAILABLE)
+
+
+def book(record: Record, account: EsaAccount, calls: int, steady: float) -> float | None:
+    """Book room under the account's rate; return when to come back, or None if there is room now.
+
+    A booked resource leaves its worker to others while it waits, so a throttled account slows nobody else down.
+    """
+    if not record.booked:
+        record.booked = steady + account.reserve(calls)
+    if steady < record.booked:
+        return record.booked
+    record.booked = 0.0
+    return None
+
+
+def ref_of(job: ScheduledPreloadJob) -> ObjectRef:
+    """Return the name of a resource."""
+    return ObjectRef(job.metadata.namespace, job.metadata.name)
