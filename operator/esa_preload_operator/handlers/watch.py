@@ -107,11 +107,7 @@ async def watch(app: App, install_signals: Callable[[], None]) -> None:
         login = await app.login()
         return kopf.AiohttpSession(server=login.server, aiohttp_session=session_for(login, app))
 
-    @kopf.on.startup(registry=registry)
-    async def started(**_: Any) -> None:
-        install_signals()
-
-    await kopf.operator(
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=watch_settings(),
         clusterwide=not app.namespaces,
@@ -119,3 +115,5 @@ async def watch(app: App, install_signals: Callable[[], None]) -> None:
         identity=cast("Any", "esa-preload-operator"),  # else kopf asks for a user name, which an arbitrary UID lacks
         stop_flag=asyncio.Event(),
     )
+    install_signals()
+    await kopf.run_tasks(tasks, ignored=asyncio.all_tasks() - set(tasks))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from esa_preload_operator.domain.cleaning import format_micro_time
 
-_QUIET: Final = ("aiohttp.access", "httpx", "httpcore", "asyncio", "kopf.activities", "kopf._core", "kubernetes")
+_QUIET: Final = ("aiohttp.access", "httpx", "httpcore", "asyncio", "kopf", "kubernetes")
 """Loggers that would print each probe, each URL with its query, or each step of the framework."""
 
 

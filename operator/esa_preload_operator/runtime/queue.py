@@ -58,7 +58,7 @@ class WorkQueue:
     """Resources that were added while a worker had them."""
     _due: dict[ObjectRef, float] = field(default_factory=dict)
     _heap: list[tuple[float, int, ObjectRef]] = field(default_factory=list)
-    _count: itertools.count[int] = field(default_factory=itertools.count)
+    _count: "itertools.count[int]" = field(default_factory=itertools.count)
     _failures: dict[ObjectRef, int] = field(default_factory=dict)
     _ready: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     _timer: asyncio.TimerHandle | None = None
