@@ -1,6 +1,7 @@
 """Carries one request to ESA at most once, and knows exactly whether it left."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -205,6 +206,6 @@ def _why(error: Exception) -> str:
         return "TLS could not be set up"
     if isinstance(error, aiohttp.ServerDisconnectedError | SentTwiceError):
         return "the server closed it"
-    if isinstance(error, OSError) and isinstance(error.strerror, str):
-        return error.strerror.split(" [", 1)[0][:200]
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
     return type(error).__name__

@@ -1,0 +1,120 @@
+import base64
+from collections.abc import Mapping
+
+import pytest
+
+from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Reason, StoreUnavailableError
+from esa_preload_operator.esa.accounts import AccountPool, Policy
+from esa_preload_operator.esa.transport import Connections
+
+ENVIRONMENT = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "own-id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "own-secret"}
+
+
+def secret(key_id: str, key_secret: str = "secret") -> dict[str, str]:
+    values = {"accessKeyId": key_id, "accessKeySecret": key_secret}
+    return {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}
+
+
+class Cluster:
+    def __init__(self) -> None:
+        self.secrets: dict[tuple[str, str], Mapping[str, str]] = {}
+        self.down = False
+        self.now = 0.0
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        if self.down:
+            raise StoreUnavailableError
+        return self.secrets.get((namespace, name))
+
+    def pool(
+        self,
+        *,
+        names: tuple[str, ...] = ("esa-credentials",),
+        namespaces: tuple[str, ...] = (),
+        environment: Mapping[str, str] = ENVIRONMENT,
+    ) -> AccountPool:
+        return AccountPool(
+            Policy("operator-ns", names, namespaces),
+            Connections("http://127.0.0.1:1", request_timeout=1),
+            read_secret=self.read_secret,
+            environment=environment,
+            max_calls_per_second=2,
+            clock=lambda: self.now,
+        )
+
+
+async def refused(pool: AccountPool, namespace: str, name: str | None) -> EsaError:
+    with pytest.raises(EsaError) as caught:
+        await pool.account(namespace, name)
+    assert caught.value.problem.delivery is Delivery.NEVER_SENT
+    return caught.value
+
+
+async def test_own_credentials_serve_the_own_namespace_and_the_named_ones() -> None:
+    pool = Cluster().pool(namespaces=("web",))
+    own = await pool.account("operator-ns", None)
+    assert await pool.account("web", None) is own
+    error = await refused(pool, "other", None)
+    assert error.problem.reason is Reason.CREDENTIALS_NOT_ALLOWED
+    assert "add other to the operator's setting DEFAULT_CREDENTIALS_NAMESPACES" in str(error)
+    assert (await Cluster().pool(namespaces=("*",)).account("other", None)).id == own.id
+
+
+async def test_a_secret_must_have_an_allowed_name() -> None:
+    cluster = Cluster()
+    cluster.secrets["web", "other-name"] = secret("id")
+    error = await refused(cluster.pool(), "web", "other-name")
+    assert error.problem.reason is Reason.CREDENTIALS_NOT_ALLOWED
+    assert "add other-name to the operator's setting CREDENTIALS_SECRET_NAMES" in str(error)
+    assert (await cluster.pool(names=("*",)).account("web", "other-name")).id
+
+
+async def test_what_is_missing_is_named() -> None:
+    cluster = Cluster()
+    error = await refused(cluster.pool(), "web", "esa-credentials")
+    assert (error.problem.reason, error.problem.healer) == (Reason.CREDENTIALS_MISSING, Healer.ACCOUNT)
+    assert "Secret web/esa-credentials does not exist" in str(error)
+    error = await refused(cluster.pool(environment={}), "operator-ns", None)
+    assert error.problem.reason is Reason.CREDENTIALS_MISSING
+
+
+async def test_time_heals_a_secret_that_could_not_be_read() -> None:
+    cluster = Cluster()
+    cluster.down = True
+    error = await refused(cluster.pool(), "web", "esa-credentials")
+    assert error.problem.healer is Healer.TIME
+
+
+async def test_equal_credentials_share_a_client_and_changed_ones_get_a_new_one() -> None:
+    cluster = Cluster()
+    pool = cluster.pool()
+    cluster.secrets["a", "esa-credentials"] = cluster.secrets["b", "esa-credentials"] = secret("id")
+    first = await pool.account("a", "esa-credentials")
+    assert await pool.account("b", "esa-credentials") is first
+    cluster.secrets["a", "esa-credentials"] = secret("id", "rotated")
+    rotated = await pool.account("a", "esa-credentials")
+    assert rotated.id != first.id
+
+
+async def test_one_access_key_has_one_rate_whatever_its_secret() -> None:
+    cluster = Cluster()
+    pool = cluster.pool()
+    cluster.secrets["a", "esa-credentials"] = secret("id")
+    first = await pool.account("a", "esa-credentials")
+    cluster.secrets["a", "esa-credentials"] = secret("id", "rotated")
+    second = await pool.account("a", "esa-credentials")
+    cluster.secrets["b", "esa-credentials"] = secret("other")
+    stranger = await pool.account("b", "esa-credentials")
+    assert first.reserve(2) == 0
+    assert second.reserve(1) == 0.5
+    assert stranger.reserve(1) == 0
+
+
+async def test_accounts_that_nobody_asks_for_are_dropped() -> None:
+    cluster = Cluster()
+    pool = cluster.pool()
+    for number in range(50):
+        cluster.secrets["a", "esa-credentials"] = secret(f"id-{number}")
+        await pool.account("a", "esa-credentials")
+        cluster.now += 600
+    assert len(pool._clients) == len(pool._used) == len(pool._throttles) <= 8

@@ -1,0 +1,104 @@
+import json
+
+import pytest
+
+from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason
+from esa_preload_operator.esa.errors import Answer, read_json, retry_after
+
+
+def problem_of(
+    status: int, body: object, headers: dict[str, str] | None = None, hidden: tuple[str, ...] = ()
+) -> Problem:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with pytest.raises(EsaError) as caught:
+        read_json(Answer(status, headers or {}, raw), hidden)
+    return caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "healer", "reason", "delivery"),
+    [
+        (400, "TooManyRequests", Healer.TIME, Reason.THROTTLED, Delivery.REFUSED),
+        (400, "Throttling.User", Healer.TIME, Reason.THROTTLED, Delivery.REFUSED),
+        (403, "InvalidUid.PermissionDenied", Healer.ACCOUNT, Reason.ACCESS_DENIED, Delivery.REFUSED),
+        (404, "InvalidJob.NotFound", Healer.AUTHOR, Reason.JOB_NOT_FOUND, Delivery.REFUSED),
+        (400, "SomethingNew", Healer.AUTHOR, Reason.ESA_ERROR, Delivery.REFUSED),
+        (503, "ServiceUnavailable", Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
+        (500, "SomethingNew", Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
+        (500, "InvalidJob.NotFound", Healer.AUTHOR, Reason.JOB_NOT_FOUND, Delivery.UNKNOWN),
+    ],
+)
+def test_a_refusal_is_one_only_with_a_code_and_a_client_status(
+    *, status: int, code: str, healer: Healer, reason: Reason, delivery: Delivery
+) -> None:
+    found = problem_of(status, {"Code": code, "Message": "says why", "RequestId": "r-1"})
+    assert found == Problem(code, "says why", healer, reason, delivery, "r-1", status)
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 404, 502])
+@pytest.mark.parametrize("body", [b"", b"<html>nope</html>", b'{"Id": "66', b"\xff\xfe", b"[" * 100_000, b"[1]"])
+def test_garbage_tells_nothing_about_the_work(status: int, body: bytes) -> None:
+    found = problem_of(status, body)
+    assert (found.code, found.healer, found.delivery) == ("UnreadableAnswer", Healer.TIME, Delivery.UNKNOWN)
+
+
+def test_a_known_status_line_alone_is_no_refusal() -> None:
+    assert problem_of(403, {"Message": "who are you"}).delivery is Delivery.UNKNOWN
+
+
+def test_small_letters_and_xml_are_read_too() -> None:
+    small = problem_of(404, {"code": "InvalidJob.NotFound", "message": "gone", "requestId": "r"})
+    xml = b"<?xml version='1.0'?><Error><RequestId>r</RequestId><Code>InvalidJob.NotFound</Code>"
+    xml += b"<Message>gone</Message></Error>"
+    assert small == problem_of(404, xml)
+
+
+def test_the_request_id_may_stand_in_a_header() -> None:
+    assert problem_of(500, {"Code": "InternalError"}, {"x-acs-request-id": "from-header"}).request_id == "from-header"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("2500", 2.5), ("1", 0.001), ("99999999", 120.0), ("0", None), ("-5", None), ("soon", None), ("", None),
+     ("1.5", None), ("²", None), ("9" * 5000, None)],
+)  # fmt: skip
+def test_the_pause_is_in_milliseconds_above_zero_and_bounded(text: str, seconds: float | None) -> None:
+    assert retry_after({"x-acs-retry-after": text}) == seconds
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_a_pause_makes_an_unknown_code_throttling(status: int) -> None:
+    found = problem_of(status, {"Code": "Busy", "Message": "m"}, {"x-acs-retry-after": "80"})
+    assert (found.healer, found.reason, found.retry_after) == (Healer.TIME, Reason.THROTTLED, 0.08)
+
+
+def test_a_pause_does_not_make_a_known_code_throttling() -> None:
+    found = problem_of(404, {"Code": "InvalidJob.NotFound"}, {"x-acs-retry-after": "80"})
+    assert found.reason is Reason.JOB_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "quote",
+    [
+        "server string to sign is:ACS3-HMAC-SHA256\n7ea06492",
+        "server StringToSign is [POST\n/\nx-acs-security-token:TOKEN]",
+        "CanonicalRequest: POST\nx-acs-security-token:TOKEN",
+        "Authorization: ACS3-HMAC-SHA256 Credential=KEYID,Signature=7ea06492",
+        "Signature=7ea06492",
+    ],
+)
+def test_quotes_of_the_signed_request_are_cut_off(quote: str) -> None:
+    message = f"Specified signature is not matched with our calculation. {quote}"
+    found = problem_of(400, {"Code": "SignatureDoesNotMatch", "Message": message})
+    assert found.message == "Specified signature is not matched with our calculation."
+
+
+def test_credentials_and_query_strings_never_pass() -> None:
+    hidden = ("very-secret", "KEYID")
+    body = {"Code": "Odd", "Message": "very-secret of KEYID at https://a.b/c?token=1", "RequestId": "r-very-secret"}
+    found = problem_of(400, body, hidden=hidden)
+    assert (found.message, found.request_id) == ("*** of *** at https://a.b/c", "r-***")
+
+
+def test_a_code_that_is_none_is_not_shown() -> None:
+    assert problem_of(400, {"Code": "a b\nc", "Message": "m"}).code == "UnreadableAnswer"

@@ -1,0 +1,174 @@
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esa_preload_operator.domain.cleaning import INT64_MAX, MAX_TEXT
+from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem
+from esa_preload_operator.domain.esa import EsaExecution, EsaJob
+from esa_preload_operator.esa.errors import Answer, read_json
+from esa_preload_operator.esa.models import read_executions, read_job, read_job_page
+
+RESET_ANSWER = {
+    "RequestId": "15C66C7B-671A-4297-9187-2C4477247A74",
+    "AliUid": "15685865xxx14622",
+    "CreatedAt": "2024-06-02T02:23:26Z",
+    "Domains": "testurl.com",
+    "ErrorInfo": "invalid domain:test.com",
+    "FailedFileOss": "https://xxxobject.oss-cn-reginon.aliyuncs.com/9d91?Signature=abc",
+    "FileId": "665d3b48621bccf3fe29e1a7",
+    "Id": "665d3af3621bccf3fe29e1a4",
+    "InsertWay": "oss",
+    "Name": "example",
+    "SiteId": 190007158391808,
+    "TaskSubmitted": 1,
+    "TaskType": "preload",
+    "UrlCount": 2,
+    "UrlSubmitted": 1,
+}
+
+
+def test_every_field_of_the_documented_answer_is_read() -> None:
+    assert read_job(RESET_ANSWER, "15C66C7B") == EsaJob(
+        id="665d3af3621bccf3fe29e1a4",
+        request_id="15C66C7B",
+        ali_uid="15685865xxx14622",
+        created_at="2024-06-02T02:23:26Z",
+        domains="testurl.com",
+        error_info="invalid domain:test.com",
+        failed_file_oss="https://xxxobject.oss-cn-reginon.aliyuncs.com/9d91",
+        file_id="665d3b48621bccf3fe29e1a7",
+        insert_way="oss",
+        name="example",
+        site_id=190007158391808,
+        task_submitted=1,
+        task_type="preload",
+        url_count=2,
+        url_submitted=1,
+    )
+
+
+def test_what_is_missing_or_new_does_not_hurt() -> None:
+    job = read_job({"Id": "x", "UrlCount": "12", "InsertWay": "testBox", "CreatedAt": "2023-06-05T10:04:20+0800"}, "")
+    assert (job.url_count, job.insert_way, job.created_at) == (12, "testBox", "2023-06-05T02:04:20Z")
+    assert job.url_submitted == 0
+
+
+@pytest.mark.parametrize("answer", [None, [], "text", 3, {}, {"Id": ""}, {"Id": None}, {"Id": {}}, {"RequestId": "r"}])
+def test_an_answer_without_a_job_may_have_been_a_reset(answer: object) -> None:
+    with pytest.raises(EsaError) as caught:
+        read_job(answer, "r")
+    problem = caught.value.problem
+    assert (problem.code, problem.healer, problem.delivery) == ("UnreadableAnswer", Healer.TIME, Delivery.UNKNOWN)
+
+
+@pytest.mark.parametrize("total", ["2", 2])
+def test_a_page_counts_its_total_as_text_or_number(total: object) -> None:
+    page = read_job_page({"Jobs": [{"Id": "a"}, {"Name": "no id"}, "junk", {"Id": "b"}], "TotalCount": total}, "r")
+    assert ([job.id for job in page.jobs], page.total) == (["a", "b"], 2)
+
+
+def test_an_empty_site_may_leave_its_list_out() -> None:
+    assert read_job_page({"TotalCount": "0"}, "").jobs == ()
+    with pytest.raises(EsaError):
+        read_job_page({"TotalCount": "3"}, "")
+    with pytest.raises(EsaError):
+        read_job_page({"RequestId": "r"}, "")
+
+
+def test_windows_are_read_with_their_times_in_utc() -> None:
+    answer = {
+        "Executions": [
+            {
+                "Id": "66599bd7397885b43804901c",
+                "StartTime": "2024-05-31T17:10:48.849+08:00",
+                "EndTime": "2024-05-31T18:10:48.849+08:00",
+                "Interval": 60,
+                "SliceLen": "10",
+                "Status": "resting",
+                "JobId": "665d3af3621bccf3fe29e1a4",
+            }
+        ],
+        "TotalCount": 2,
+    }
+    assert read_executions(answer, "r") == (
+        EsaExecution(
+            id="66599bd7397885b43804901c",
+            job_id="665d3af3621bccf3fe29e1a4",
+            status="resting",
+            start_time="2024-05-31T09:10:48Z",
+            end_time="2024-05-31T10:10:48Z",
+            interval_seconds=60,
+            slice_len=10,
+        ),
+    )
+
+
+_NAMES = st.sampled_from(
+    [*RESET_ANSWER, "TotalCount", "Jobs", "Executions", "Status", "StartTime", "Interval", "JobId", "Code", "Message"]
+)
+_TEXTS = (
+    st.text()
+    | st.sampled_from(["https://a.b/c?d=e", "x http://u?Signature=1 y", "2024-06-02T02:23:26Z", "9" * 30, "\x00\ud800"])
+    | st.text("https:/?#a\"' \n", max_size=40)
+    | st.integers(4000, 9000).map(lambda size: "ü" * size)
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_NAMES | st.text(max_size=5), inner, max_size=12),
+    max_leaves=25,
+)
+_QUERY = re.compile(r"https?://[^\s?#\"'<>]*[?#]", re.IGNORECASE)
+
+
+def _assert_clean(value: Any) -> None:
+    for item in dataclasses.astuple(value):
+        if isinstance(item, int):
+            assert 0 <= item <= INT64_MAX
+        else:
+            assert len(item.encode("utf-8")) <= MAX_TEXT
+            assert not _QUERY.search(item)
+            assert "\x00" not in item
+
+
+def _problem_of(call: Callable[[], object]) -> Problem | None:
+    """The problem of a call; any other exception passes."""
+    try:
+        call()
+    except EsaError as error:
+        return error.problem
+    return None
+
+
+@given(_VALUES)
+def test_any_json_is_clean_or_unreadable(fields: Any) -> None:
+    found: list[object] = []
+    problems = [
+        _problem_of(lambda: found.append(read_job(fields, "r"))),
+        _problem_of(lambda: found.extend(read_job_page(fields, "r").jobs)),
+        _problem_of(lambda: found.extend(read_executions(fields, "r"))),
+    ]
+    for problem in problems:
+        assert problem is None or (problem.code, problem.delivery) == ("UnreadableAnswer", Delivery.UNKNOWN)
+    for value in found:
+        _assert_clean(value)
+
+
+@given(st.integers(100, 599), _VALUES.map(json.dumps) | st.text(), st.text(max_size=30))
+def test_any_answer_is_fields_or_a_clean_problem(status: int, body: str, header: str) -> None:
+    answer = Answer(status, {"x-acs-retry-after": header}, body.encode("utf-8", "replace"))
+    problem = _problem_of(lambda: read_json(answer, ("secret",)))
+    if problem is None:
+        assert status == 200
+        return
+    for text in (problem.code, problem.message, problem.request_id):
+        assert len(text.encode()) <= 1024
+        assert not _QUERY.search(text)
+        assert "secret" not in text
+    assert problem.retry_after is None or 0 < problem.retry_after <= 120
+    assert problem.delivery in ({Delivery.REFUSED, Delivery.UNKNOWN} if 400 <= status < 500 else {Delivery.UNKNOWN})
