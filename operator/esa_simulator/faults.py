@@ -145,10 +145,10 @@ class Bucket:
 class Faults:
     """The rules in force, and the calls that hang because of them."""
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self) -> None:
         self.rules: list[Fault] = []
         self._ids = itertools.count(1)
-        self._random = random.Random(seed)  # noqa: S311 - chance of a fault, nothing secret
+        self._random = random.Random()  # noqa: S311 - chance of a fault, nothing secret
         self._buckets: dict[tuple[int, str], Bucket] = {}
         self._released = asyncio.Event()
         self._abandoned: set[int] = set()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
 from esa_simulator.errors import EsaError
@@ -114,14 +115,19 @@ def _read_authorization(request: SignedRequest) -> tuple[str, list[str], str]:
 
 
 def _check_date(value: str, now: float) -> None:
-    try:
-        moment = datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        raise EsaError(
-            400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted."
-        ) from None
+    moment = _read_date(value)
+    if moment is None:
+        raise EsaError(400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted.")
     if abs(moment - now) > TOLERANCE_SECONDS:
         raise EsaError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
+
+
+@lru_cache(maxsize=16)  # the calls of one second carry the same date
+def _read_date(value: str) -> float | None:
+    try:
+        return datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
 
 
 def _check_token(token: str | None, credential: Credential, now: float) -> None:

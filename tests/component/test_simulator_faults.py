@@ -258,6 +258,16 @@ async def test_a_rule_hits_only_what_it_names(simulator: Simulator, call: Caller
     assert [rule["hits"] for rule in simulator.control.list_faults()] == [3, 0]
 
 
+async def test_a_rule_may_let_calls_pass_first(simulator: Simulator, call: Caller) -> None:
+    fault(simulator, "throttle", skip=2, times=1)
+    assert [(await call(GET)).status for _ in range(4)] == [200, 200, 400, 200]
+
+
+async def test_a_rule_may_hit_by_chance(simulator: Simulator, call: Caller) -> None:
+    fault(simulator, "throttle", probability=0.5, times=None)
+    assert {(await call(GET)).status for _ in range(64)} == {200, 400}
+
+
 async def test_a_rule_on_a_job_hits_its_executions_too(simulator: Simulator, call: Caller) -> None:
     [execution] = simulator.control.seed_executions([{"jobId": JOB, "interval": 60, "sliceLen": 1}])
     fault(simulator, "throttle", jobId=JOB)

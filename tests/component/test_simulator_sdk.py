@@ -198,6 +198,19 @@ def test_executions_live_through_their_states(client: Client) -> None:
     assert executions_of(client, job.id).total_count == 1
 
 
+def test_a_running_execution_that_is_put_off_waits_again(client: Client) -> None:
+    job = created(client)
+    execution = with_executions(client, job.id, a_window()).success_executions[0]
+    assert executions_of(client, job.id).executions[0].status == "running"
+    later = a_window(timedelta(days=1))
+    update = models.UpdateScheduledPreloadExecutionRequest(
+        id=execution.id, start_time=later.start_time, end_time=later.end_time
+    )
+    assert body_of(client.update_scheduled_preload_execution(update)).status == "waiting"
+    update = models.UpdateScheduledPreloadExecutionRequest(id=execution.id, end_time="2024-01-01T00:00:00Z")
+    assert code_of(lambda: client.update_scheduled_preload_execution(update)) == (400, "InvalidEndTime.Mismatch")
+
+
 def test_some_executions_may_fail_while_others_succeed(client: Client) -> None:
     job = created(client)
     backwards = a_window(length=-timedelta(hours=1))
@@ -216,6 +229,9 @@ def test_what_the_author_did_wrong_has_its_documented_code(simulator: SimulatorP
     assert code_of(lambda: got(client, "nightly")) == (400, "InvalidParameter.ObjectId")
     assert code_of(lambda: got(client, job_id(404))) == (404, "InvalidJob.NotFound")
     assert code_of(lambda: got(client, JOB)) == (403, "InvalidUid.PermissionDenied")
+    [execution] = simulator.seed_executions([{"jobId": JOB, "interval": 60, "sliceLen": 1}])
+    stop = models.StopScheduledPreloadExecutionRequest(id=execution)
+    assert code_of(lambda: client.stop_scheduled_preload_execution(stop)) == (403, "InvalidUid.PermissionDenied")
     reset = models.ResetScheduledPreloadJobRequest()
     assert code_of(lambda: client.reset_scheduled_preload_job(reset)) == (400, "InvalidParameter.ObjectId")
     assert code_of(lambda: created(client, url_list="\n")) == (400, "MissingUrlList")

@@ -2,7 +2,7 @@ import copy
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esa_simulator.progress import SECOND, Clock, Execution, Job, Status, advance, arm, period_of, reset
@@ -49,6 +49,7 @@ def jobs(draw: st.DrawFn) -> Job:
     return a_job(*executions, url_count=url_count, url_submitted=draw(st.integers(0, url_count)))
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(jobs(), st.lists(st.integers(0, 150)), st.integers(0, 150))
 def test_progress_does_not_depend_on_how_often_one_looks(job: Job, looks: list[int], end: int) -> None:
     once = copy.deepcopy(job)
@@ -66,6 +67,7 @@ def test_progress_does_not_depend_on_how_often_one_looks(job: Job, looks: list[i
     }
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(jobs(), st.lists(st.integers(0, 150)))
 def test_progress_only_grows_and_never_exceeds_the_list(job: Job, looks: list[int]) -> None:
     seen = job.url_submitted
@@ -76,6 +78,7 @@ def test_progress_only_grows_and_never_exceeds_the_list(job: Job, looks: list[in
         seen = job.url_submitted
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(jobs(), st.integers(0, 150), st.integers(0, 150))
 def test_after_a_reset_progress_begins_anew(job: Job, moment: int, later: int) -> None:
     advance(job, moment)
@@ -85,6 +88,7 @@ def test_after_a_reset_progress_begins_anew(job: Job, moment: int, later: int) -
     assert 0 <= job.url_submitted <= job.url_count
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(jobs())
 def test_a_finished_execution_means_that_the_list_is_exhausted(job: Job) -> None:
     advance(job, 1000)
@@ -131,6 +135,12 @@ def test_what_a_reset_does_with_executions_is_a_setting(after: str, running: Sta
     advance(job, SECOND)
     reset(job, SECOND, after=after)  # type: ignore[arg-type]
     assert (status_of(job, "going"), status_of(job, "done")) == (running, finished)
+
+
+def test_a_finished_execution_is_not_revived_after_its_window() -> None:
+    job = a_job(replace(an_execution(end=10), status="finished"))
+    reset(job, 10, after="revive")
+    assert status_of(job) == "finished"
 
 
 def test_a_running_execution_goes_on_from_the_beginning_after_a_reset() -> None:
