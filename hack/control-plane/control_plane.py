@@ -254,7 +254,7 @@ class ControlPlane:
 
     def _start_apiserver_on_a_free_port(self) -> None:
         for attempt in range(ATTEMPTS):
-            self._port = _free_port()
+            self._port = free_port()
             self.add_user(ADMIN, ["system:masters"])
             try:
                 self._start_apiserver()
@@ -314,7 +314,8 @@ def _accepts(path: Path) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Returns a port of 127.0.0.1 on which nobody listens, outside the range of outgoing connections."""
     for port in random.sample(PORTS, 200):
         with socket.socket() as probe:
             try:

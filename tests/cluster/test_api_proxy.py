@@ -6,12 +6,14 @@ import json
 import ssl
 import time
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 from uuid import uuid4
 
 import aiohttp
 import pytest
 import yaml
 
+from control_plane import free_port
 from support.api_proxy import ApiProxy, Exchange, Match
 
 if TYPE_CHECKING:
@@ -289,3 +291,26 @@ async def test_a_client_that_leaves_a_watch_ends_it_upstream(proxy: ApiProxy, ap
         assert stream.status == 200
         await proxy.until(lambda: proxy.watches == 1)
     await proxy.until(lambda: proxy.watches == 0)
+
+
+async def test_a_restart_of_the_server_looks_as_it_does_without_a_proxy(
+    control_plane: ControlPlane, proxy: ApiProxy, api: Api
+) -> None:
+    await api.create("kept")
+    async with api.watch() as stream:
+        assert await next_name(stream) == "kept"
+        await asyncio.to_thread(control_plane.restart)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await stream.content.read()
+    assert proxy.watches == 0
+    assert await api.names() == {"kept"}
+
+
+async def test_a_server_that_does_not_run_looks_as_it_does_without_a_proxy(control_plane: ControlPlane) -> None:
+    with mock.patch.object(type(control_plane), "url", f"https://127.0.0.1:{free_port()}"):
+        async with ApiProxy(control_plane) as proxy:
+            api = Api(proxy)
+            async with api.session:
+                with pytest.raises(aiohttp.ClientConnectionError):
+                    await api.create("never")
+            assert [each.status for each in proxy.log] == [None]

@@ -80,7 +80,8 @@ def test_a_role_bound_to_a_service_account_lets_it_in(control_plane: ControlPlan
 
     def may_list() -> bool:  # the authorizer sees the binding through a watch, a moment later
         with contextlib.suppress(KubectlError):
-            return bool(control_plane.kubectl("get", "configmaps", user=user))
+            control_plane.kubectl("get", "configmaps", user=user)
+            return True
         return False
 
     wait_until(may_list)
@@ -143,8 +144,8 @@ def test_a_taken_port_is_left_for_another_one() -> None:
     with socket.socket() as taken:
         taken.bind((module.HOST, 0))
         taken.listen()
-        free = module._free_port()
-        with mock.patch.object(module, "_free_port", side_effect=[taken.getsockname()[1], free]), ControlPlane() as one:
+        free = module.free_port()
+        with mock.patch.object(module, "free_port", side_effect=[taken.getsockname()[1], free]), ControlPlane() as one:
             assert one.url.endswith(f":{free}")
 
 
@@ -168,3 +169,13 @@ signal.pause()"""
         parent.send_signal(signal.SIGKILL)
     wait_until(lambda: all(is_gone(int(pid)) for pid in pids))
     shutil.rmtree(folder)
+
+
+def test_the_script_prints_a_kubeconfig_and_ends_when_it_is_asked_to() -> None:
+    with subprocess.Popen([sys.executable, module.__file__], stdout=subprocess.PIPE, text=True) as script:
+        assert script.stdout is not None
+        kubeconfig = Path(script.stdout.readline().removeprefix("export KUBECONFIG=").strip())
+        assert kubeconfig.is_file()
+        script.send_signal(signal.SIGTERM)
+    assert script.returncode == 0
+    assert not kubeconfig.parent.exists()
