@@ -8,6 +8,9 @@ from typing import Any, Final
 LONGEST: Final = 3600.0
 """Seconds; a record that claims a lease for longer is not one of an elector."""
 
+MOST_TRANSITIONS: Final = 2**31 - 1
+"""What the API's int32 can hold; one more and the Lease could never be written again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -111,5 +114,5 @@ def lease_spec(step: Create | Take | Renew, me: str, duration: float, wall_time:
     }
     if isinstance(step, Renew) and step.record.acquired:
         return spec
-    transitions = 0 if isinstance(step, Create) else step.record.transitions + 1
+    transitions = 0 if isinstance(step, Create) else min(step.record.transitions + 1, MOST_TRANSITIONS)
     return {**spec, "acquireTime": wall_time, "leaseTransitions": transitions}

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from esa_preload_operator.domain.cleaning import cut, format_micro_time
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.k8s.connection import JSON, MERGE_PATCH, Answer, Connection, RequestError
-from esa_preload_operator.k8s.wire import cut, micro_time
 from esa_preload_operator.resources.job import API_VERSION, KIND, ScheduledPreloadJob
 
 CONTROLLER: Final = "esa-preload-operator"
@@ -72,7 +72,7 @@ class EventRecorder:
 
     async def _count(self, job: ScheduledPreloadJob, posted: _Posted) -> bool:
         """Return whether the Event is dealt with: only one that is gone is posted anew."""
-        body = {"series": {"count": posted.count + 1, "lastObservedTime": micro_time()}}
+        body = {"series": {"count": posted.count + 1, "lastObservedTime": format_micro_time(time.time())}}
         answer = await self._request(job, "PATCH", f"/{posted.name}", body, MERGE_PATCH, missing_is_fine=True)
         if answer is not None and answer.gone:
             return False
@@ -109,7 +109,7 @@ class EventRecorder:
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {"name": name, "namespace": meta.namespace},
-            "eventTime": micro_time(),
+            "eventTime": format_micro_time(time.time()),
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance,
             "action": ACTION,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from esa_preload_operator.domain.cleaning import format_micro_time
 from esa_preload_operator.k8s.connection import MERGE_PATCH, Connection, RequestError
 from esa_preload_operator.k8s.election import (
     Create,
@@ -21,7 +22,6 @@ from esa_preload_operator.k8s.election import (
     look,
     parse_record,
 )
-from esa_preload_operator.k8s.wire import micro_time
 
 NOBODY: Final = -math.inf
 _log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class Elector:
                 record = await self._read(self._request_timeout)
                 if record is None or record.holder != self._me:
                     return
-                spec = {"holderIdentity": "", "renewTime": micro_time()}
+                spec = {"holderIdentity": "", "renewTime": format_micro_time(time.time())}
                 await self._write("PATCH", f"/{self._name}", _body(spec, record), self._request_timeout)
             except NotRenewedError as error:
                 _log.info("the lease %s/%s was not released: %s", self._namespace, self._name, error)
@@ -159,7 +159,7 @@ class Elector:
             return Wait(self._clock())  # who has led and finds the Lease without his name must not take it back
         started = self._clock()
         left = max(deadline - started, 0.01)
-        spec = lease_spec(step, self._me, self._lease_duration, micro_time())
+        spec = lease_spec(step, self._me, self._lease_duration, format_micro_time(time.time()))
         if isinstance(step, Create):
             stored = await self._write("POST", "", _body(spec, None, self._name), left)
         else:

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from esa_preload_operator.domain.errors import (
+    ObjectGoneError,
+    Reason,
+    StoreUnavailableError,
+    VersionConflictError,
+    WriteRefusedError,
+    WriteUnknownError,
+)
+from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.k8s.events import EventRecorder
+from esa_preload_operator.k8s.jobs import JobRepository
+from esa_preload_operator.resources.job import ResetStatus, ScheduledPreloadJob, Status
+from support.adapter import World, world
+from support.api_proxy import Match
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from typing import Any
+
+    from control_plane import ControlPlane
+
+STATUS_WRITE = Match("PATCH", "/status$")
+
+
+@pytest.fixture
+async def w(control_plane: ControlPlane) -> AsyncIterator[World]:
+    async with world(control_plane) as made:
+        yield made
+
+
+def store(w: World, timeout: float = 10.0) -> JobRepository:
+    return JobRepository(w.connection, timeout=timeout)
+
+
+def ref(job: ScheduledPreloadJob) -> ObjectRef:
+    return ObjectRef(job.metadata.namespace, job.metadata.name)
+
+
+async def test_a_missing_object_reads_as_none_but_a_missing_kind_as_unknown(w: World) -> None:
+    assert await store(w).read(ObjectRef(w.namespace, "absent")) is None
+    with pytest.raises(StoreUnavailableError):
+        await store(w).read(ObjectRef("no/such/path", "absent"))
+
+
+async def test_a_write_replaces_the_whole_status_and_leaves_the_spec_alone(w: World) -> None:
+    job = await w.create_job()
+    first = Status(
+        job_id="a", handled_resets={"resetRequested": "1", "other": "x"}, reset=ResetStatus(phase="InFlight")
+    )
+    stored = ScheduledPreloadJob.model_validate(await store(w).write_status(job, first))
+    assert stored.status.handled_resets == first.handled_resets
+
+    await store(w).write_status(stored, Status(handled_resets={"resetRequested": "2"}))
+
+    read = await store(w).read(ref(job))
+    assert read is not None
+    assert read["status"]["handledResets"] == {"resetRequested": "2"}
+    assert "jobId" not in read["status"]
+    assert "reset" not in read["status"]
+    assert read["spec"]["jobId"] == job.spec.job_id
+    assert read["metadata"]["generation"] == 1
+
+
+async def test_a_write_on_an_old_version_conflicts_and_stores_nothing(w: World) -> None:
+    job = await w.create_job()
+    await store(w).write_status(job, Status(job_id="first"))
+    with pytest.raises(VersionConflictError):
+        await store(w).write_status(job, Status(job_id="second"))
+    read = await store(w).read(ref(job))
+    assert read is not None
+    assert read["status"]["jobId"] == "first"
+
+
+async def test_a_write_never_reaches_another_object_of_the_same_name(w: World) -> None:
+    old = await w.create_job()
+    await w.do("DELETE", f"{w.jobs}/nightly")
+    with pytest.raises(ObjectGoneError):
+        await store(w).write_status(old, Status(job_id="old"))
+    await w.create_job()
+    with pytest.raises(VersionConflictError):
+        await store(w).write_status(old, Status(job_id="old"))
+
+
+async def test_a_status_against_the_schema_is_refused(w: World) -> None:
+    job = await w.create_job()
+    invalid = Status.model_construct(job_id=5)  # type: ignore[arg-type] # what the schema must refuse
+    with pytest.raises(WriteRefusedError, match="422"), pytest.warns(UserWarning, match="serializ"):
+        await store(w).write_status(job, invalid)
+
+
+async def test_being_throttled_is_a_refusal_with_the_wish_of_the_server(w: World) -> None:
+    job = await w.create_job()
+    w.proxy.refuse(STATUS_WRITE, status=429, reason="TooManyRequests", retry_after=7)
+    with pytest.raises(WriteRefusedError) as caught:
+        await store(w).write_status(job, Status(job_id="a"))
+    assert caught.value.retry_after == 7
+
+
+async def test_a_server_error_leaves_open_whether_it_was_stored(w: World) -> None:
+    job = await w.create_job()
+    w.proxy.refuse(STATUS_WRITE, status=500, reason="InternalError")
+    with pytest.raises(WriteUnknownError, match="500"):
+        await store(w).write_status(job, Status(job_id="a"))
+
+
+async def test_a_lost_answer_is_unknown_and_the_write_is_not_repeated(w: World) -> None:
+    job = await w.create_job()
+    await store(w).read(ref(job))  # the write takes the open connection, where a repetition would be tempting
+    w.proxy.lose_answer(STATUS_WRITE)
+    with pytest.raises(WriteUnknownError):
+        await store(w).write_status(job, Status(job_id="stored"))
+    assert len(w.proxy.requests(STATUS_WRITE)) == 1
+    read = await store(w).read(ref(job))
+    assert read is not None
+    assert read["status"]["jobId"] == "stored"
+
+
+async def test_an_answer_that_does_not_come_is_unknown(w: World) -> None:
+    job = await w.create_job()
+    gate = w.proxy.hold(STATUS_WRITE, after=True)
+    with pytest.raises(WriteUnknownError):
+        await store(w, timeout=0.5).write_status(job, Status(job_id="late"))
+    gate.release()
+
+
+async def test_an_outage_reads_as_unknown_not_as_gone(w: World) -> None:
+    job = await w.create_job()
+    w.proxy.refuse(Match("GET"), status=503, reason="ServiceUnavailable", retry_after=1)
+    with pytest.raises(StoreUnavailableError) as caught:
+        await store(w).read(ref(job))
+    assert caught.value.retry_after == 1
+
+
+async def events_of(w: World) -> list[dict[str, Any]]:
+    listed = await w.do("GET", f"/apis/events.k8s.io/v1/namespaces/{w.namespace}/events")
+    found: list[dict[str, Any]] = listed["items"]
+    return found
+
+
+async def test_an_event_names_the_resource_and_its_controller(w: World, control_plane: ControlPlane) -> None:
+    job = await w.create_job()
+    await EventRecorder(w.connection, "pod-1").post(job, Reason.RESET_SUCCEEDED, "2 URLs", warning=False)
+    (event,) = await events_of(w)
+    assert event["regarding"]["uid"] == job.metadata.uid
+    assert event["regarding"]["kind"] == "ScheduledPreloadJob"
+    assert event["reportingController"] == "esa-preload-operator"
+    assert (event["type"], event["reason"], event["note"]) == ("Normal", "ResetSucceeded", "2 URLs")
+    assert re.search(r"ResetSucceeded.*2 URLs", control_plane.kubectl("describe", "spj", "nightly", "-n", w.namespace))
+
+
+async def test_the_same_event_is_counted_and_another_one_is_posted(w: World) -> None:
+    job = await w.create_job()
+    recorder = EventRecorder(w.connection, "pod-1")
+    for _ in range(3):
+        await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
+    await recorder.post(job, Reason.THROTTLED, "slow down more", warning=True)
+    counts = {event["note"]: event.get("series", {}).get("count") for event in await events_of(w)}
+    assert counts == {"slow down": 3, "slow down more": None}
+
+
+async def test_an_event_that_was_deleted_or_is_old_is_posted_anew(w: World) -> None:
+    job = await w.create_job()
+    now = 0.0
+    recorder = EventRecorder(w.connection, "pod-1", clock=lambda: now)
+    await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
+    await w.do("DELETE", f"/apis/events.k8s.io/v1/namespaces/{w.namespace}/events")
+    await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
+    assert len(await events_of(w)) == 1
+    now = 3601.0
+    await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
+    assert len(await events_of(w)) == 2
+
+
+async def test_a_long_note_and_a_long_name_are_cut(w: World) -> None:
+    job = await w.create_job("n" * 253)
+    await EventRecorder(w.connection, "p" * 300).post(job, Reason.URLS_REJECTED, "ü" * 2000, warning=True)
+    (event,) = await events_of(w)
+    assert event["note"].endswith("ü…")
+    assert len(event["note"].encode()) <= 1024
+
+
+async def test_an_event_that_fails_is_logged_once_and_raises_nothing(
+    w: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await w.create_job()
+    w.proxy.refuse(Match("POST", "/events"), status=403, reason="Forbidden")
+    w.proxy.lose_request(Match("POST", "/events"), times=2)
+    recorder = EventRecorder(w.connection, "pod-1")
+    with caplog.at_level("WARNING"):
+        for number in range(3):
+            await recorder.post(job, Reason.THROTTLED, f"note {number}", warning=True)
+    (record,) = caplog.records
+    assert f"{w.namespace}/nightly" in record.getMessage()
