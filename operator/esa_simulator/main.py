@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
 async def _serve(options: argparse.Namespace) -> None:
     if not options.speed > 0:
         raise SeedError("--speed must be above 0")
+    if options.port not in range(65536):
+        raise SeedError("--port must be between 0 and 65535")
     simulator = Simulator(host=options.host, port=options.port, settings=Settings(speed=options.speed))
     credential = Credential(options.access_key_id, options.access_key_secret, DEFAULT_CREDENTIAL.ali_uid)
     simulator.state.credentials[credential.access_key_id] = credential

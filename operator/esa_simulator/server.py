@@ -128,16 +128,21 @@ class Simulator:
             raise
         self._nonces.claim(entry.access_key_id, entry.nonce, self._wall())
         self._admit(credential, entry.action)
-        body = operation(Call(self.state, entry.ali_uid, entry.params))
+        try:
+            body = operation(Call(self.state, entry.ali_uid, entry.params))
+        except EsaError as error:
+            return await self._after_work(plan, {}, error)
         entry.executed = True
-        return await self._after_work(plan, body)
+        return await self._after_work(plan, override(body, plan.overrides), None)
 
-    async def _after_work(self, plan: Plan, body: Body) -> Body | Garbage:
+    async def _after_work(self, plan: Plan, body: Body, error: EsaError | None) -> Body | Garbage:
+        """What comes between the work, which may have ended in an error, and its answer."""
         await self.faults.pause(plan, "after")
-        body = override(body, plan.overrides)
         if garbage := plan.ends("after"):
             text = json.dumps(body)
             return garbage if not garbage.truncated else Garbage(garbage.status, text[: len(text) // 2], truncated=True)
+        if error is not None:
+            raise error
         return body
 
     def _admit(self, credential: Credential, action: str) -> None:

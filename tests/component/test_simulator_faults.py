@@ -141,6 +141,13 @@ async def test_a_cut_connection_leaves_no_answer(simulator: Simulator, call: Cal
     assert (entry["outcome"], entry["status"], entry["executed"]) == ("ConnectionCut", None, bool(executed))
 
 
+async def test_the_answer_that_a_job_is_missing_can_be_lost_too(simulator: Simulator, call: Caller) -> None:
+    fault(simulator, "drop_after")
+    with pytest.raises(aiohttp.ClientError):
+        await call(GET, {"Id": job_id(404)})
+    assert (last(simulator)["outcome"], last(simulator)["executed"]) == ("ConnectionCut", False)
+
+
 async def test_the_same_signed_request_executes_once(simulator: Simulator, call: Caller) -> None:
     fault(simulator, "drop_before")
     fault(simulator, "drop_after")  # its turn comes when the first rule is used up
