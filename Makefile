@@ -38,13 +38,17 @@ test: $(READY) ## run all tests; the Kubernetes API server that some need is bui
 	[ $$without = 0 ] && [ $$with = 0 ]
 
 lint: $(READY) ## check style, types, layers, and that generated files are up to date
-	@$(BIN)/ruff check --quiet
-	@$(BIN)/ruff format --check --quiet || { echo 'make: run `$(BIN)/ruff format`' >&2; exit 1; }
-	@$(BIN)/mypy --strict $(TYPED)
-	@$(BIN)/lint-imports
-	@$(BIN)/python -m esa_preload_operator.resources.crd | diff -u $(CRD) - || { echo 'make: run `make crds`' >&2; exit 1; }
-	@bash hack/check-tree.sh
-	@echo 'make: nothing to complain about'
+	@failed=''; \
+	try() { local hint=$$1; shift; "$$@" || failed+=$$'\n'"  $$hint"; }; \
+	generated() { $(BIN)/python -m esa_preload_operator.resources.crd | diff -u $(CRD) -; }; \
+	try 'ruff check' $(BIN)/ruff check --quiet; \
+	try 'ruff format (run it to heal this)' $(BIN)/ruff format --check --quiet; \
+	try 'mypy' $(BIN)/mypy --strict --no-error-summary $(TYPED); \
+	try 'lint-imports' $(BIN)/lint-imports --no-logo; \
+	try 'the CRD (`make crds` heals this)' generated; \
+	try 'hack/check-tree.sh' bash hack/check-tree.sh; \
+	[ -z "$$failed" ] || { echo "make: these complain:$$failed" >&2; exit 1; }; \
+	echo 'make: nothing to complain about'
 
 crds: $(READY) ## write crds/ anew from the types
 	@$(BIN)/python -m esa_preload_operator.resources.crd > $(CRD)
