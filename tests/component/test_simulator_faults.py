@@ -80,7 +80,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def call(simulator: Simulator) -> AsyncIterator[Caller]:
-    connector = aiohttp.TCPConnector(force_close=True)  # a kept connection that is cut would be tried again unasked
+    connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as session:
         yield Caller(session, simulator.url)
 
@@ -144,7 +144,7 @@ async def test_a_cut_connection_leaves_no_answer(simulator: Simulator, call: Cal
 async def test_the_answer_that_a_job_is_missing_can_be_lost_too(simulator: Simulator, call: Caller) -> None:
     fault(simulator, "drop_after")
     with pytest.raises(aiohttp.ClientError):
-        await call(GET, {"Id": job_id(404)})
+        await call(RESET, {"Id": job_id(404)})
     assert (last(simulator)["outcome"], last(simulator)["executed"]) == ("ConnectionCut", False)
 
 
