@@ -76,9 +76,9 @@ def advance(memory: Memory, happened: Happening, now: Moment, rules: Rules) -> N
         case Stored(view):
             return _after_write(memory, view, now, rules)
         case Conflicted():
-            return _idle(memory), Read()
+            return replace(_idle(memory), lost_writes=0), Read()
         case WriteLost():
-            return _after_lost_write(memory), Read()
+            return _after_lost_write(memory, now)
         case WriteRefused(problem):
             memory, delay = _count_failure(memory, problem, now)
             return _idle(memory), Rest(now.steady + delay, problem)
@@ -101,6 +101,8 @@ def _plan(memory: Memory, view: View, now: Moment, rules: Rules, *, fresh: bool)
     if memory.answer is not None:
         if view.record == memory.answer.intent or _wiped(view, memory.answer.intent):
             return _write(memory, Stage.OUTCOME, outcome(view, memory.answer, now))
+        if not fresh:  # an older version may have been seen: only a read tells that the intent is another one's now
+            return memory, Read()
         memory = replace(memory, answer=None)
     if view.record is not None and view.record.phase == Phase.IN_FLIGHT:
         return _recover(memory, view, view.record, now, rules, fresh=fresh)
@@ -108,7 +110,7 @@ def _plan(memory: Memory, view: View, now: Moment, rules: Rules, *, fresh: bool)
     wanted = requested(view)
     old = tuple(entry for entry in wanted if is_stale(entry[1], view.created, rules.stale_token_after))
     if old:
-        return _write(memory, Stage.OUTCOME, stale(view, old, now))
+        return _write(memory, Stage.OUTCOME, stale(view, old, wanted, now))
     if wanted:
         return _begin_or_wait(memory, view, wanted, now, rules)
     memory = replace(memory, failures=0, not_before=0.0, reported=None)
@@ -185,7 +187,7 @@ def _after_look(memory: Memory, job: EsaJob, now: Moment, rules: Rules) -> Next:
         attempts=attempts,
     )
     repeats = memory.stage is Stage.LOOK_TO_RECOVER and before is not None and before != memory.unsent
-    memory = replace(memory, begun=now.steady)
+    memory = replace(memory, begun=now.steady, reported=None)
     return _write(memory, Stage.INTENT, claim(view, intent, job, repeats=before if repeats else None))
 
 
@@ -224,6 +226,7 @@ def _count_failure(memory: Memory, problem: Problem, now: Moment) -> tuple[Memor
 
 def _after_write(memory: Memory, view: View, now: Moment, rules: Rules) -> Next:
     write, stage = memory.pending, memory.stage
+    memory = replace(memory, lost_writes=0)
     if write is None:
         return _plan(memory, view, now, rules, fresh=True)
     if stage is Stage.INTENT and write.record is not None:
@@ -231,23 +234,30 @@ def _after_write(memory: Memory, view: View, now: Moment, rules: Rules) -> Next:
             return _write(replace(memory, unsent=write.record), Stage.OUTCOME, outdated(view))
         memory = replace(memory, stage=Stage.CALL, view=view, pending=None, unsent=None)
         return memory, Send(write.record, not_after=memory.begun + rules.deadline - rules.request_timeout)
-    answer = memory.answer
     memory = replace(memory, answer=None)
     problem = write.problem
     if problem is None:
         return _plan(replace(memory, failures=0, not_before=0.0, reported=None), view, now, rules, fresh=True)
-    memory = replace(memory, reported=(write.record.tokens if write.record else (), problem.code))
-    if answer is not None or problem.reason is Reason.CRD_OUTDATED:
+    memory = replace(memory, reported=(requested(view), problem.code))
+    if problem.reason is Reason.CRD_OUTDATED:
         memory, _ = _count_failure(memory, problem, now)
-    if problem.healer is Healer.AUTHOR and problem.reason is not Reason.CRD_OUTDATED:
-        return _idle(replace(memory, failures=0, not_before=0.0)), Rest(None, problem)
+    if problem.healer is Healer.AUTHOR:
+        memory = _idle(replace(memory, failures=0, not_before=0.0))
+        if without(view.asked, view.handled):  # a newer token than the one that failed
+            return _plan(memory, view, now, rules, fresh=True)
+        return memory, Rest(None, problem)
     return _idle(memory), Rest(memory.not_before, problem)
 
 
-def _after_lost_write(memory: Memory) -> Memory:
-    """After an intent's write whose answer was lost nothing was sent: if the intent is there, it is mine and unsent."""
+def _after_lost_write(memory: Memory, now: Moment) -> Next:
+    """After an intent's write whose answer was lost nothing was sent: if the intent is there, it is mine and unsent.
+
+    The first time the next read tells at once what was stored; an API server that keeps failing is given time.
+    """
     unsent = memory.pending.record if memory.stage is Stage.INTENT and memory.pending else memory.unsent
-    return replace(_idle(memory), unsent=unsent)
+    lost = memory.lost_writes + 1
+    memory = replace(_idle(memory), unsent=unsent, lost_writes=lost)
+    return memory, Read() if lost == 1 else Rest(now.steady + min(2.0 ** (lost - 2), LONGEST_WRITE_DELAY))
 
 
 def _after_answer(memory: Memory, job: EsaJob, now: Moment, rules: Rules) -> Next:
@@ -262,14 +272,18 @@ def _after_failed_call(memory: Memory, problem: Problem, now: Moment, rules: Rul
     view = memory.view
     if view is None or view.record is None:
         return memory, Read()
+    memory, _ = _count_failure(memory, problem, now)
     if problem.delivery is Delivery.UNKNOWN:
         memory = replace(_idle(memory), seen=(view.record, now.steady))
-        return memory, Rest(call_is_over_at(memory, now, rules), problem)
+        return memory, Rest(max(call_is_over_at(memory, now, rules), memory.not_before), problem)
     if problem.code == NOT_SENT:
         return replace(_idle(memory), unsent=view.record), Read()
     memory = replace(memory, answer=Answer(view.record, problem))
     return _plan(memory, view, now, rules, fresh=True)
 
+
+LONGEST_WRITE_DELAY = 30.0
+"""Seconds between two tries of a write that the API server keeps failing."""
 
 NOT_SENT = "NotSent"
 """Code of the problem that says: the sender itself decided not to send, because it was too late or it no longer leads."""

@@ -247,5 +247,7 @@ class Memory:
     """An intent whose answer I don't have, and when I first saw it on the monotonic clock."""
     not_before: float = 0.0
     failures: int = 0
+    lost_writes: int = 0
+    """Writes in a row of which it is not known whether they were stored."""
     reported: tuple[Tokens, str] | None = None
     """The failure that the status already shows: the same one again is not written again."""

@@ -27,7 +27,8 @@ def outcome(view: View, answer: Answer, now: Moment) -> Write:
         notice = Notice(
             Reason.RESET_SUCCEEDED, f"ESA reset job {record.job_id} for {_name(record.tokens)}{_request(result)}"
         )
-        return Write(view, record, _handled(view, record), job=result, notice=notice, outcome=Phase.SUCCEEDED)
+        job = result if record.job_id == view.job_id else None  # the resource may be about another job by now
+        return Write(view, record, _handled(view, record), job=job, notice=notice, outcome=Phase.SUCCEEDED)
     if result.healer is Healer.AUTHOR:
         return _failed(view, answer.intent, result, now)
     record = replace(answer.intent, phase=Phase.RETRYING, message=_short(result), request_id=result.request_id)
@@ -62,7 +63,7 @@ def failed_look(view: View, wanted: Tokens, problem: Problem, now: Moment) -> Wr
         attempts=attempts,
         message=_short(problem),
     )
-    return Write(view, record, view.handled, problem=problem, notice=_complaint(problem))
+    return Write(view, record, without(view.handled, wanted), problem=problem, notice=_complaint(problem))
 
 
 def close(view: View, phase: Phase, now: Moment) -> Write:
@@ -80,8 +81,8 @@ def close(view: View, phase: Phase, now: Moment) -> Write:
     return Write(view, record, handled_after(view.handled, view.asked, ()), outcome=phase)
 
 
-def stale(view: View, tokens: Tokens, now: Moment) -> Write:
-    """Record tokens that are older than the object as handled, without a call."""
+def stale(view: View, tokens: Tokens, wanted: Tokens, now: Moment) -> Write:
+    """Record wanted tokens that are older than the object as handled, without a call; the others stay open."""
     message = f"{Reason.STALE_TOKEN}: {_name(tokens)} reads as a time before this object was created; ESA is not called"
     record = ResetRecord(
         phase=Phase.WITHDRAWN,
@@ -91,7 +92,7 @@ def stale(view: View, tokens: Tokens, now: Moment) -> Write:
         finished_at=format_time(now.wall),
         message=cut(message, _MAX_MESSAGE),
     )
-    handled = handled_after(view.handled, view.asked, tokens)
+    handled = handled_after(without(view.handled, wanted), view.asked, tokens)
     return Write(view, record, handled, notice=Notice(Reason.STALE_TOKEN, record.message), outcome=Reason.STALE_TOKEN)
 
 
@@ -99,7 +100,7 @@ def hold(view: View, tokens: Tokens, due: float) -> Write:
     """Hold a request that came too soon after the last reset; `due` is in epoch seconds."""
     message = f"held by minResetInterval until {format_time(due)}"
     record = ResetRecord(phase=Phase.HELD, job_id=view.job_id, tokens=tokens, trigger="Annotation", message=message)
-    return Write(view, record, view.handled, due=due)
+    return Write(view, record, without(view.handled, tokens), due=due)
 
 
 def forget(view: View) -> Write:
