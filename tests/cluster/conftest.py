@@ -6,9 +6,13 @@ import pytest
 
 from build import BuildError, binaries
 from control_plane import ControlPlane
+from support.api import Api
+from support.simulator import SimulatorProcess
+from support.world import World, new_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +24,24 @@ def control_plane() -> Iterator[ControlPlane]:
         pytest.fail(str(error), pytrace=False)
     with ControlPlane(audit=True) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[SimulatorProcess]:
+    """One simulated ESA per process of the test run; tests keep apart by accounts of their own."""
+    with SimulatorProcess() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster(control_plane: ControlPlane) -> ControlPlane:
+    """The API server with the CRD installed."""
+    Api(control_plane).install_crd()
+    return control_plane
+
+
+@pytest.fixture
+def world(cluster: ControlPlane, simulator: SimulatorProcess, tmp_path: Path) -> Iterator[World]:
+    """A namespace and an account of the test's own."""
+    with new_world(cluster, simulator, tmp_path) as made:
+        yield made

@@ -1,5 +1,6 @@
 """/healthz, /readyz and /metrics: probes that really fail."""
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from aiohttp import web
 
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
+
+logger = logging.getLogger(__name__)
 
 WATCH_SILENCE: Final = 300.0
 """Seconds without any sign of life from the watch after which the process is sick; the watch is renewed every minute."""
@@ -83,6 +86,8 @@ async def serve(health: Health, *, health_port: int, metrics_port: int) -> Calla
         await runner.setup()
         await web.TCPSite(runner, host=None, port=port).start()
         runners.append(runner)
+    ports = [runner.addresses[0][1] for runner in runners]
+    logger.info("health on port %d, metrics on port %d", *ports)
 
     async def close() -> None:
         for runner in runners:
