@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CRD := crds/esa.preload-operator.io_scheduledpreloadjobs.yaml
 WORKERS ?= 2
+IMPORTS_CACHE ?= .import_linter_cache
 PYTEST := $(BIN)/python -m pytest
 TYPED := operator $(wildcard hack/*.py hack/*/*.py) tests
 
@@ -44,7 +45,7 @@ lint: $(READY) ## check style, types, layers, and that generated files are up to
 	try 'ruff check' $(BIN)/ruff check --quiet; \
 	try 'ruff format (run it to heal this)' $(BIN)/ruff format --check --quiet; \
 	try 'mypy' $(BIN)/mypy --strict --no-error-summary $(TYPED); \
-	try 'lint-imports' $(BIN)/lint-imports --no-logo; \
+	try 'lint-imports' $(BIN)/lint-imports --no-logo --cache-dir $(IMPORTS_CACHE); \
 	try 'the CRD (`make crds` heals this)' generated; \
 	try 'hack/check-tree.sh' bash hack/check-tree.sh; \
 	[ -z "$$failed" ] || { echo "make: these complain:$$failed" >&2; exit 1; }; \
