@@ -75,7 +75,7 @@ async def value(cache: SecretCache, w: World) -> str | None:
 
 async def becomes(cache: SecretCache, w: World, wanted: str | None) -> None:
     async with asyncio.timeout(DEADLINE):
-        while await value(cache, w) != wanted:
+        while await value(cache, w) != wanted:  # noqa: ASYNC110 - the cache has no event for a test to wait for
             await asyncio.sleep(0.02)
 
 
@@ -227,7 +227,8 @@ async def test_rules_by_resource_names_are_enough_everywhere(w: World, control_p
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     await w.do("POST", f"{rbac}/clusterroles", {"metadata": {"name": user}, "rules": role(["get", "list", "watch"])})
     await w.do("POST", f"{rbac}/clusterrolebindings", {
-        "metadata": {"name": user}, "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
+        "metadata": {"name": user},
+        "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
         "roleRef": {"kind": "ClusterRole", "name": user, "apiGroup": "rbac.authorization.k8s.io"},
     })  # fmt: skip
     await create(w)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,7 +86,8 @@ def test_garbage_in_a_lease_never_raises_and_never_locks_for_long(spec: Any) -> 
 def test_taking_counts_a_transition_and_renewing_keeps_when_it_was_acquired() -> None:
     taken = lease_spec(Take(record("other")), "me", 14.2, WALL)
     assert taken == {
-        "holderIdentity": "me", "leaseDurationSeconds": 15, "renewTime": WALL, "acquireTime": WALL, "leaseTransitions": 4
+        "holderIdentity": "me", "leaseDurationSeconds": 15, "leaseTransitions": 4,
+        "renewTime": WALL, "acquireTime": WALL,
     }  # fmt: skip
     assert "acquireTime" not in lease_spec(Renew(record("me")), "me", 15.0, WALL)
     assert lease_spec(Create(), "me", 15.0, WALL)["leaseTransitions"] == 0
@@ -133,5 +135,5 @@ def test_two_electors_never_lead_at_once(turns: list[tuple[int, float, bool]], o
         now += pause
         electors[who].turn(lease, now, now if answered else None)
     spans = sorted((start, end, each.me) for each in electors for start, end in each.led)
-    for (_, end, one), (start, _, other) in zip(spans, spans[1:], strict=False):
+    for (_, end, one), (start, _, other) in itertools.pairwise(spans):
         assert one == other or end <= start

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from esa_preload_operator.k8s import login
+from esa_preload_operator.k8s.connection import connect
+from esa_preload_operator.k8s.login import ConfigurationError, find_login
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOKEN = "very-secret-token"
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"token": TOKEN}}],
+        **changes,
+    }
+
+
+def cluster(**more: str) -> dict[str, Any]:
+    return {"name": "c", "cluster": {"server": "https://127.0.0.1:1", **more}}
+
+
+def written(folder: Path, content: object) -> str:
+    path = folder / "config"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "not a kubeconfig"),
+        ("a: [", "not YAML"),
+        ("- 1", "not a kubeconfig"),
+        (config(**{"current-context": ""}), "no current-context"),
+        (config(**{"current-context": "b"}), r"no context 'b' \(it has \['a'\]\)"),
+        (config(contexts=None), "no context 'a'"),
+        (config(contexts=[{"context": {}}]), "an entry has no name"),
+        (config(contexts=[3]), "an entry has no name"),
+        (config(clusters=[]), "no cluster with a server"),
+        (config(clusters=[{"name": "c", "cluster": {}}]), "no cluster with a server"),
+        (config(users=[]), "no user"),
+        (config(users=[{"name": "u", "user": {"token": TOKEN, "auth-provider": {"name": "oidc"}}}]), "kubeconfig"),
+        (config(clusters=[cluster(**{"certificate-authority": "absent"})]), "not usable"),
+        (config(clusters=[cluster(**{"certificate-authority-data": "?"})]), "not usable|can't be used"),
+    ],
+)
+async def test_a_broken_kubeconfig_is_one_clear_line_without_its_secrets(
+    tmp_path: Path, content: object, says: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        await connect(written(tmp_path, content))
+    assert "\n" not in str(caught.value)
+    assert TOKEN not in str(caught.value)
+
+
+async def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="absent: no such file"):
+        await connect(str(tmp_path / "absent"))
+
+
+async def test_the_context_can_be_chosen(tmp_path: Path) -> None:
+    content = config(
+        contexts=[{"name": name, "context": {"cluster": name, "user": "u"}} for name in "ab"],
+        clusters=[{"name": name, "cluster": {"server": f"http://{name}"}} for name in "ab"],
+    )
+    async with await connect(written(tmp_path, content), "b") as connection:
+        assert connection.server == "http://b"
+
+
+async def test_other_clients_get_the_same_login_and_its_repr_keeps_the_token(tmp_path: Path) -> None:
+    async with await connect(written(tmp_path, config())) as connection:
+        info = await connection.login()
+        assert (info.server, info.scheme, info.token) == ("http://127.0.0.1:1", "Bearer", TOKEN)
+        assert not info.insecure
+        assert TOKEN not in repr(info)
+        written(tmp_path, config(users=[{"name": "u", "user": {"token": "rotated"}}]))
+        assert (await connection.login()).token == "rotated"
+
+
+async def test_a_pod_logs_in_as_its_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kubernetes.aio.config import incluster_config  # noqa: PLC0415 - slow to import
+
+    for name, text in {"token": TOKEN + "\n", "ca.crt": "x", "namespace": "mine\n"}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setattr(login, "IN_CLUSTER_FOLDER", tmp_path)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    source = find_login()
+    assert login.own_namespace(source) == "mine"
+    with pytest.raises(ConfigurationError, match="certificate or key can't be used"):
+        await connect()
+
+
+def test_without_any_login_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="KUBECONFIG is not set"):
+        find_login()
+    monkeypatch.setenv("KUBECONFIG", "/somewhere")
+    assert find_login().kubeconfig == "/somewhere"
+    assert login.own_namespace(find_login()) is None
