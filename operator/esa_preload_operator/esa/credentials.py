@@ -17,6 +17,8 @@ ENV_KEY_SECRET: Final = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"  # noqa: S105 - the na
 ENV_TOKEN: Final = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the same
 _MAX: Final = 16 * 1024
 """Characters of one value; an STS token has about a thousand."""
+_HIDDEN_FROM: Final = 8
+"""Characters; real key ids have 16 and more, real secrets 30."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,12 @@ class Credentials:
         return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
     def hidden(self) -> tuple[str, ...]:
-        """Texts that nobody may see, the longest first, so that none survives inside another."""
-        parts = {self.access_key_secret, self.security_token, self.access_key_id} - {""}
-        return tuple(sorted(parts, key=len, reverse=True))
+        """Texts that nobody may see, the longest first, so that none survives inside another.
+
+        What is shorter than any real one would be found in ordinary words.
+        """
+        parts = {self.access_key_secret, self.security_token, self.access_key_id}
+        return tuple(sorted((part for part in parts if len(part) >= _HIDDEN_FROM), key=len, reverse=True))
 
 
 def unusable(reason: Reason, message: str) -> EsaError:

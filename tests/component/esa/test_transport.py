@@ -1,14 +1,16 @@
 """What leaves, how often, and what an error says about it: against servers that misbehave byte by byte."""
 
 import asyncio
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from aiohttp import http_writer
 
 from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason
@@ -16,7 +18,7 @@ from esa_preload_operator.esa.client import EsaClient
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.models import read_job
 from esa_preload_operator.esa.throttle import Throttle
-from esa_preload_operator.esa.transport import Connections
+from esa_preload_operator.esa.transport import MAX_ANSWER, Connections
 from support.raw_server import Behaviour, RawConnection, RawServer
 
 JOB = b'{"Id":"665d3af3621bccf3fe29e1a4","RequestId":"r"}'
@@ -162,6 +164,41 @@ async def test_nothing_runs_between_the_yes_and_the_first_byte(
     assert order == ["asked", "written", "loop turned"] * 2
 
 
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("call", [lambda client, ask: client.reset_job("x", ask), create])
+def test_the_kernel_has_the_first_byte_before_the_loop_turns(
+    call: Callable[[EsaClient, Callable[[], bool]], Any], new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """uvloop keeps writes until the end of a turn, asyncio does not."""
+    arrived: list[bool] = []
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as opened:
+
+        def look() -> socket.socket:
+            if not opened_sockets:
+                opened_sockets.append(opened.enter_context(listener.accept()[0]))
+            readable, _, _ = select.select(opened_sockets, [], [], 0)
+            arrived.append(bool(readable))
+            return opened_sockets[0]
+
+        def answer() -> None:
+            look().sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(JOB), JOB))
+
+        def ask() -> bool:
+            look()
+            asyncio.get_running_loop().call_soon(answer)
+            return True
+
+        async def main() -> None:
+            async with client_of(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+                await call(client, ask)
+
+        opened_sockets: list[socket.socket] = []
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(main())
+    assert arrived == [False, True]
+
+
 async def close_after_answer(connection: RawConnection) -> None:
     await connection.request()
     await connection.answer(JOB)
@@ -203,13 +240,6 @@ async def bad_chunk(connection: RawConnection) -> None:
     await connection.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n")
 
 
-async def endless(connection: RawConnection) -> None:
-    await connection.request()
-    await connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n")
-    while True:
-        await connection.write(b" " * 1_000_000)
-
-
 async def zipped(connection: RawConnection) -> None:
     await connection.request()
     await connection.answer(b"\x1f\x8b\x08junk", headers="Content-Encoding: gzip\r\n")
@@ -236,7 +266,6 @@ async def huge_header(connection: RawConnection) -> None:
         (half_head, "AnswerLost"),
         (no_http, "UnreadableAnswer"),
         (bad_chunk, None),
-        (endless, "UnreadableAnswer"),
         (zipped, "UnreadableAnswer"),
         (redirect, "UnreadableAnswer"),
         (huge_header, "UnreadableAnswer"),
@@ -253,6 +282,23 @@ async def test_what_breaks_after_sending_may_have_been_done(behaviour: Behaviour
         with pytest.raises(EsaError):
             await client.get_job("x")
         assert len(server.requests) == 1, "not even a read is sent twice"
+
+
+async def test_an_endless_answer_is_not_kept() -> None:
+    written = 0
+
+    async def endless(connection: RawConnection) -> None:
+        nonlocal written
+        await connection.request()
+        await connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n")
+        while True:
+            await connection.write(b" " * 1_000_000)
+            written += 1_000_000
+
+    async with RawServer(endless) as server, client_of(server.url) as client:
+        problem = await problem_of(client)
+        assert (problem.code, problem.delivery) == ("UnreadableAnswer", Delivery.UNKNOWN)
+    assert written < 4 * MAX_ANSWER
 
 
 @pytest.mark.parametrize("method", ["get", "reset"])

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 import pytest
 
 from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Reason, StoreUnavailableError
+from esa_preload_operator.domain.ports import Accounts
 from esa_preload_operator.esa.accounts import AccountPool, Policy
 from esa_preload_operator.esa.transport import Connections
 
@@ -51,7 +52,7 @@ async def refused(pool: AccountPool, namespace: str, name: str | None) -> EsaErr
 
 
 async def test_own_credentials_serve_the_own_namespace_and_the_named_ones() -> None:
-    pool = Cluster().pool(namespaces=("web",))
+    pool: Accounts = Cluster().pool(namespaces=("web",))
     own = await pool.account("operator-ns", None)
     assert await pool.account("web", None) is own
     error = await refused(pool, "other", None)

@@ -67,3 +67,7 @@ def test_their_text_shows_nothing_and_their_id_tells_them_apart() -> None:
     assert repr(one) == str(one) == "Credentials()"
     assert one.id != other.id
     assert one.id == Credentials("id", "secret", "token").id
+
+
+def test_what_is_hidden_is_no_part_of_ordinary_words() -> None:
+    assert Credentials("id", "long-secret", "long-secret-token").hidden() == ("long-secret-token", "long-secret")

@@ -1,0 +1,208 @@
+"""The client against the simulator, which checks every signature."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason
+from esa_preload_operator.esa.client import PAGE_SIZE, EsaClient
+from esa_preload_operator.esa.credentials import Credentials
+from esa_preload_operator.esa.throttle import Throttle
+from esa_preload_operator.esa.transport import Connections
+from support.simulator import ACCESS_KEY_ID, ACCESS_KEY_SECRET, ALI_UID, SITE_ID, SimulatorProcess, job_id
+
+JOB = job_id(1)
+RESET, LIST = "ResetScheduledPreloadJob", "ListScheduledPreloadJobs"
+OWN = Credentials(ACCESS_KEY_ID, ACCESS_KEY_SECRET)
+
+
+def yes() -> bool:
+    return True
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(process: SimulatorProcess) -> SimulatorProcess:
+    for job in process.jobs():
+        process.delete_job(job["id"])
+    process.clear_faults(abandon=True)
+    process.clear_calls()
+    process.clear_resets()
+    process.seed_jobs([{"id": JOB, "urlCount": 10, "urlSubmitted": 4}])
+    return process
+
+
+@dataclass
+class Clients:
+    connections: Connections
+    throttle: Throttle = field(default_factory=lambda: Throttle(1000))
+
+    def of(self, credentials: Credentials, clock: Callable[[], float] | None = None) -> EsaClient:
+        if clock is None:
+            return EsaClient(credentials, self.connections, self.throttle)
+        return EsaClient(credentials, self.connections, self.throttle, wall_clock=clock)
+
+
+@pytest.fixture
+async def clients(simulator: SimulatorProcess) -> AsyncIterator[Clients]:
+    connections = Connections(simulator.url, request_timeout=5)
+    yield Clients(connections)
+    await connections.close()
+
+
+@pytest.fixture
+def client(clients: Clients) -> EsaClient:
+    return clients.of(OWN)
+
+
+async def refused(client: EsaClient, job: str = JOB) -> Problem:
+    with pytest.raises(EsaError) as caught:
+        await client.reset_job(job, yes)
+    return caught.value.problem
+
+
+async def test_a_job_is_read_and_reset(client: EsaClient, simulator: SimulatorProcess) -> None:
+    before = await client.get_job(JOB)
+    assert (before.id, before.url_count, before.url_submitted, before.site_id) == (JOB, 10, 4, SITE_ID)
+    after = await client.reset_job(JOB, yes)
+    assert after.url_submitted == 0
+    assert after.request_id
+    assert simulator.resets() == {JOB: 1}
+
+
+async def test_a_temporary_key_is_accepted_with_its_token(clients: Clients, simulator: SimulatorProcess) -> None:
+    token = "CAIS+/=token"
+    simulator.add_credentials(
+        [{"accessKeyId": "STS.1", "accessKeySecret": "s", "securityToken": token, "aliUid": ALI_UID}]
+    )
+    assert (await clients.of(Credentials("STS.1", "s", token)).get_job(JOB)).id == JOB
+    problem = await refused(clients.of(Credentials("STS.1", "s", "other")))
+    assert (problem.healer, problem.reason) == (Healer.ACCOUNT, Reason.CREDENTIALS_INVALID)
+
+
+async def test_an_odd_id_is_signed_as_the_server_reads_it(client: EsaClient) -> None:
+    problem = await refused(client, "a b*c~d+é/=&?#%")
+    assert (problem.code, problem.reason) == ("InvalidParameter.ObjectId", Reason.INVALID_JOB_ID)
+
+
+async def test_a_wrong_secret_is_told_without_the_string_to_sign(clients: Clients) -> None:
+    problem = await refused(clients.of(Credentials(ACCESS_KEY_ID, "wrong")))
+    assert (problem.code, problem.reason) == ("SignatureDoesNotMatch", Reason.CREDENTIALS_INVALID)
+    assert problem.delivery is Delivery.REFUSED
+    for quoted in ("ACS3", "x-acs", ACCESS_KEY_ID, "wrong"):
+        assert quoted not in problem.message
+
+
+async def test_a_clock_that_is_off_is_told(clients: Clients) -> None:
+    problem = await refused(clients.of(OWN, lambda: 1_600_000_000.0))
+    assert (problem.code, problem.reason) == ("InvalidTimeStamp.Expired", Reason.CREDENTIALS_INVALID)
+
+
+async def test_a_job_that_is_gone_is_told(client: EsaClient) -> None:
+    problem = await refused(client, job_id(99))
+    assert (problem.code, problem.http_status) == ("InvalidJob.NotFound", 404)
+    assert (problem.reason, problem.delivery) == (Reason.JOB_NOT_FOUND, Delivery.REFUSED)
+    assert problem.request_id
+
+
+@pytest.mark.parametrize("count", [0, 1, PAGE_SIZE, PAGE_SIZE + 1, 3 * PAGE_SIZE - 1])
+@pytest.mark.parametrize("cap", [500, 7])
+async def test_all_pages_are_listed(client: EsaClient, simulator: SimulatorProcess, count: int, cap: int) -> None:
+    simulator.delete_job(JOB)
+    ids = simulator.seed_jobs([{"id": job_id(number)} for number in range(count)]) if count else []
+    simulator.settings(maxPageSize=cap)
+    try:
+        assert sorted(job.id for job in await client.list_jobs(SITE_ID)) == sorted(ids)
+    finally:
+        simulator.settings(maxPageSize=500)
+    assert len(simulator.calls(LIST)) == max(1, -(-count // min(cap, PAGE_SIZE)))
+
+
+async def test_a_total_that_is_wrong_or_missing_ends_with_a_page_that_brings_nothing(
+    client: EsaClient, simulator: SimulatorProcess
+) -> None:
+    for total in ("1000", None, "many"):
+        simulator.fault("override", action=LIST, times=None, fields={"TotalCount": total})
+        assert [job.id for job in await client.list_jobs(SITE_ID)] == [JOB]
+        simulator.clear_faults()
+    assert len(simulator.calls(LIST)) == 6
+
+
+async def test_later_pages_wait_for_the_rate_of_the_account(
+    clients: Clients, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("esa_preload_operator.esa.client.asyncio.sleep", sleep)
+    simulator.seed_jobs([{"id": job_id(number)} for number in range(2 * PAGE_SIZE + 1)])
+    now = 0.0
+    client = EsaClient(OWN, clients.connections, Throttle(1), clock=lambda: now)
+    assert client.reserve(1) == 0
+    await client.list_jobs(SITE_ID)
+    assert waits == [1, 2]
+
+
+async def test_windows_are_listed(client: EsaClient, simulator: SimulatorProcess) -> None:
+    assert await client.list_executions(JOB) == ()
+    simulator.seed_executions([{"jobId": JOB, "interval": 60, "sliceLen": 10, "status": "stopped"}])
+    (window,) = await client.list_executions(JOB)
+    assert (window.job_id, window.status, window.interval_seconds, window.slice_len) == (JOB, "stopped", 60, 10)
+
+
+async def test_throttling_slows_the_account_down(clients: Clients, simulator: SimulatorProcess) -> None:
+    now = 100.0
+    client = EsaClient(OWN, clients.connections, clients.throttle, clock=lambda: now)
+    simulator.fault("throttle", retryAfterMs=2500)
+    problem = await refused(client)
+    assert (problem.reason, problem.healer, problem.retry_after) == (Reason.THROTTLED, Healer.TIME, 2.5)
+    assert problem.delivery is Delivery.REFUSED
+    assert clients.throttle.rate == 500
+    assert client.reserve(1) == pytest.approx(2.502)
+    now = 110.0
+    await client.get_job(JOB)
+    assert clients.throttle.rate > 500
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "done"),
+    [
+        ("drop_before", {}, 0),
+        ("drop_after", {}, 1),
+        ("garbage", {"when": "before"}, 0),
+        ("garbage", {"when": "after"}, 1),
+        ("garbage", {"when": "after", "truncated": True}, 1),
+        ("refuse", {"status": 503, "code": "ServiceUnavailable"}, 0),
+        ("refuse", {"when": "after", "status": 500, "code": "InternalError"}, 1),
+    ],
+)
+async def test_whatever_is_not_a_refusal_may_have_been_a_reset(
+    client: EsaClient, simulator: SimulatorProcess, *, kind: str, options: dict[str, object], done: int
+) -> None:
+    simulator.fault(kind, action=RESET, **options)
+    problem = await refused(client)
+    assert (problem.delivery, problem.healer) == (Delivery.UNKNOWN, Healer.TIME)
+    assert simulator.resets().get(JOB, 0) == done
+    assert len(simulator.calls(RESET)) == 1
+
+
+async def test_an_accepted_reset_may_report_errors_with_its_urls(
+    client: EsaClient, simulator: SimulatorProcess
+) -> None:
+    fields = {"ErrorInfo": "InvalidUrl,QuotaExcess", "FailedFileOss": "https://b.oss.aliyuncs.com/f?Signature=s"}
+    simulator.fault("override", action=RESET, fields=fields)
+    job = await client.reset_job(JOB, yes)
+    assert (job.error_info, job.failed_file_oss) == ("InvalidUrl,QuotaExcess", "https://b.oss.aliyuncs.com/f")
+
+
+async def test_an_answer_without_an_id_may_have_been_a_reset(client: EsaClient, simulator: SimulatorProcess) -> None:
+    simulator.fault("override", action=RESET, fields={"Id": None})
+    assert (await refused(client)).delivery is Delivery.UNKNOWN
