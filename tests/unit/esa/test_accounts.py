@@ -44,7 +44,7 @@ class Cluster:
         )
 
 
-async def refused(pool: AccountPool, namespace: str, name: str | None) -> EsaError:
+async def refused(pool: Accounts, namespace: str, name: str | None) -> EsaError:
     with pytest.raises(EsaError) as caught:
         await pool.account(namespace, name)
     assert caught.value.problem.delivery is Delivery.NEVER_SENT
