@@ -51,7 +51,10 @@ class Settings(BaseSettings):
     refresh_idle: Duration = Field(default=600.0, gt=0, description="Time between refreshes while none runs.")
     request_timeout: Duration = Field(default=10.0, gt=0, le=300, description="Longest time of one call to ESA.")
     network_grace: Duration = Field(
-        default=5.0, ge=0, le=300, description="Time after a call's timeout in which it may still be on the wire."
+        default=5.0,
+        ge=0.5,  # also the time from the intent's write to the call: with 0 no call would ever leave
+        le=300,
+        description="Time after a call's timeout in which it may still be on the wire.",
     )
     max_calls_per_second: float = Field(default=50.0, gt=0, description="Calls per second to ESA for each credentials.")
     reset_confirmation: Literal["progress", "none"] = Field(
