@@ -68,6 +68,10 @@ class World:
         """Count the resets that ESA executed, also those whose answers were lost."""
         return self.simulator.resets().get(self.esa_id(number), 0)
 
+    def calls(self, action: str, number: int = 1) -> int:
+        """Count the calls about a job that ESA got, answered or not."""
+        return len(self.simulator.calls(action, job_id=self.esa_id(number)))
+
     def fault(self, kind: str, **options: Any) -> int:
         return self.simulator.fault(kind, **options)
 
@@ -158,7 +162,7 @@ class World:
 
     # --- operators ----------------------------------------------------------------------------------------------
 
-    def operator(self, kubeconfig: Path | None = None, **settings: str) -> OperatorProcess:
+    def operator(self, kubeconfig: Path | None = None, *, pod: str = "", **settings: str) -> OperatorProcess:
         """Start an operator for this namespace, with short times; settings are given without their prefix."""
         values = {
             "ENDPOINT": self.simulator.url,
@@ -175,7 +179,7 @@ class World:
             "ALIBABA_CLOUD_ACCESS_KEY_ID": self.access_key_id,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": self.access_key_secret,
             "PYTHONPATH": os.pathsep.join([str(ROOT / "operator")]),
-        }
+        } | ({"POD_ID": pod} if pod else {})
         path = kubeconfig or self.control_plane.kubeconfig(self.user)
         return self.stack.enter_context(
             OperatorProcess(self.folder, path, ("--namespace", self.namespace), **environment)
