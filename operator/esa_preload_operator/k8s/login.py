@@ -66,8 +66,7 @@ async def load_login(source: LoginSource, configuration: Any) -> None:
     """
     from kubernetes.aio import config  # noqa: PLC0415 - costs 20 MiB, which the command line's other verbs can do without
 
-    if source.kubeconfig is not None:
-        _judge(source.kubeconfig, source.context)
+    user = {} if source.kubeconfig is None else _judge(source.kubeconfig, source.context)
     try:
         if source.kubeconfig is None:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client has no types here
@@ -81,6 +80,8 @@ async def load_login(source: LoginSource, configuration: Any) -> None:
         raise ConfigurationError(f"{source}: {text}") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigurationError(f"{source}: not usable ({type(error).__name__})") from None
+    if "exec" in user and not configuration.api_key and not configuration.cert_file:
+        raise ConfigurationError(f"{source}: the credential plugin gave no credentials")  # the client only logs it
 
 
 def own_namespace(source: LoginSource) -> str | None:
@@ -108,8 +109,8 @@ def info_of(configuration: Any, authorization: str | None) -> ConnectionInfo:
     )
 
 
-def _judge(paths: str, context: str | None) -> None:
-    """Say in one line what is wrong with a kubeconfig, where the client would say it in words of its own."""
+def _judge(paths: str, context: str | None) -> dict[str, Any]:
+    """Say in one line what is wrong with a kubeconfig, before the client says it in its own way; return the user."""
     merged: dict[str, Any] = {"contexts": {}, "clusters": {}, "users": {}}
     files = [path for each in paths.split(os.pathsep) if each and (path := Path(each).expanduser()).exists()]
     if not files:
@@ -128,8 +129,10 @@ def _judge(paths: str, context: str | None) -> None:
         raise ConfigurationError(f"kubeconfig {paths}: no context {name!r} (it has {sorted(merged['contexts'])})")
     if not (merged["clusters"].get(chosen.get("cluster")) or {}).get("server"):
         raise ConfigurationError(f"kubeconfig {paths}: the context {name!r} leads to no cluster with a server")
-    if merged["users"].get(chosen.get("user")) is None:
+    user: dict[str, Any] | None = merged["users"].get(chosen.get("user"))
+    if user is None:
         raise ConfigurationError(f"kubeconfig {paths}: the context {name!r} leads to no user")
+    return user
 
 
 def _parse(path: Path) -> dict[str, Any]:

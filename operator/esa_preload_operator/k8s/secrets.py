@@ -55,7 +55,7 @@ class SecretCache:
         }
 
     async def run(self) -> None:
-        """Keep the cache current until cancelled. Without it each read is a request."""
+        """Keep the cache current until cancelled; returns at once if no names are given. Without it each read asks."""
         async with asyncio.TaskGroup() as group:
             for scope in self._scopes.values():
                 selector = None if scope.name == ANY else f"metadata.name={scope.name}"

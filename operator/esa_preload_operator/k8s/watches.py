@@ -49,8 +49,8 @@ class Watch:
 
     Args:
         selector: fieldSelector, such as `metadata.name=x`.
-        silence: seconds without a byte after which the connection counts as dead; the API server sends bookmarks
-            about once a minute (Kubernetes API concepts, Watch bookmarks).
+        silence: seconds without a byte after which the connection counts as dead; kube-apiserver 1.37 sends a quiet
+            watch its first bookmark after 120 s (Kubernetes API concepts, Watch bookmarks).
         slowest: the longest pause between two tries, in seconds.
     """
 
@@ -61,7 +61,7 @@ class Watch:
         sink: Sink,
         *,
         selector: str | None = None,
-        silence: float = 150.0,
+        silence: float = 180.0,
         fastest: float = 0.5,
         slowest: float = 60.0,
         jitter: Callable[[float, float], float] = random.uniform,

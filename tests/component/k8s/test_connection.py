@@ -99,6 +99,15 @@ async def test_a_cut_connection_loses_the_answer_and_writes_are_not_repeated(stu
     assert method == "GET" or len(stub.requests) == 2
 
 
+async def test_the_http_client_repeats_a_put_by_itself_which_is_why_the_operator_sends_none(stub: Stub) -> None:
+    async with stub.running() as connection:
+        await connection.request("GET", "/first")
+        stub.handle = stub.cut
+        with pytest.raises(AnswerLostError):
+            await connection.request("PUT", "/x", {})
+    assert [method for method, _, _ in stub.requests] == ["GET", "PUT", "PUT"]
+
+
 async def test_a_silent_server_loses_the_answer(stub: Stub) -> None:
     async def silent(_request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(60)

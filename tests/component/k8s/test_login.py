@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +28,11 @@ def config(**changes: Any) -> dict[str, Any]:
     }
 
 
+def plugin(command: str, *args: str) -> dict[str, Any]:
+    version = "client.authentication.k8s.io/v1"
+    return {"apiVersion": version, "command": command, "args": list(args), "interactiveMode": "Never"}
+
+
 def cluster(**more: str) -> dict[str, Any]:
     return {"name": "c", "cluster": {"server": "https://127.0.0.1:1", **more}}
 
@@ -51,6 +57,7 @@ def written(folder: Path, content: object) -> str:
         (config(clusters=[]), "no cluster with a server"),
         (config(clusters=[{"name": "c", "cluster": {}}]), "no cluster with a server"),
         (config(users=[]), "no user"),
+        (config(users=[{"name": "u", "user": {"exec": plugin("false")}}]), "plugin gave no credentials"),
         (config(users=[{"name": "u", "user": {"token": TOKEN, "auth-provider": {"name": "oidc"}}}]), "kubeconfig"),
         (config(clusters=[cluster(**{"certificate-authority": "absent"})]), "not usable"),
         (config(clusters=[cluster(**{"certificate-authority-data": "?"})]), "not usable|can't be used"),
@@ -87,6 +94,15 @@ async def test_other_clients_get_the_same_login_and_its_repr_keeps_the_token(tmp
         assert TOKEN not in repr(info)
         written(tmp_path, config(users=[{"name": "u", "user": {"token": "rotated"}}]))
         assert (await connection.login()).token == "rotated"
+
+
+async def test_a_credential_plugin_is_asked(tmp_path: Path) -> None:
+    answer = {
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "from-plugin"}
+    }  # fmt: skip
+    user = {"exec": plugin("echo", json.dumps(answer))}
+    async with await connect(written(tmp_path, config(users=[{"name": "u", "user": user}]))) as connection:
+        assert (await connection.login()).token == "from-plugin"
 
 
 async def test_a_pod_logs_in_as_its_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
