@@ -1,0 +1,75 @@
+"""The scopes that are explored."""
+
+from dataclasses import dataclass
+
+from unit.protocol.world import Left
+
+UNDISTURBED = Left()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is bounded, and by how much."""
+
+    name: str
+    script: tuple[tuple[int, str], ...] = ((0, "A"),)
+    """Tokens in the order in which the user sets them: number of the key, value."""
+    left: Left = UNDISTURBED
+    url: int = 1
+    """`UrlSubmitted` at first: from 1 on a look can prove the first reset, from 0 it can't."""
+    owners: int = 1
+    lease: int = 0
+    """Length of the lease; 0: no leader election, all owners act at once."""
+    unbounded: bool = False
+    """Messages to ESA may outlive their deadline."""
+    split: bool = False
+    """A process can be paused between the check and the sending."""
+    rereads: bool = False
+    """The watch shows a process versions that are older than its own last write."""
+
+
+A = ((0, "A"),)
+A_AGAIN = ((0, "A"), (0, "A"))
+A_B = ((0, "A"), (0, "B"))
+TWO_KEYS = ((0, "A"), (1, "B"))
+
+SCOPES = (
+    Scope("2 crashes, 2 lost answers", A_B, Left(crash=2, lose=2)),
+    Scope("lost writes and an edit", A_B, Left(crash=1, lose=1, write_lost=1, edit=1)),
+    Scope("many lost writes", A, Left(crash=1, lose=1, write_lost=4)),
+    Scope("late writes", A, Left(crash=1, lose=1, late_write=2)),
+    Scope("removal, edit and lost write", A_AGAIN, Left(crash=1, lose=1, remove=1, edit=1, write_lost=1)),
+    Scope("removal and regrowth", A_B, Left(crash=1, lose=1, remove=1, edit=1, regrow=1)),
+    Scope("two keys at once", TWO_KEYS, Left(crash=1, lose=1, remove=1, write_lost=1)),
+    Scope("old views again", A_B, Left(crash=1, lose=1, edit=1), rereads=True),
+    Scope("source change", A_B, Left(crash=1, lose=1, new_job=1)),
+    Scope("foreign reset", A_B, Left(crash=1, lose=1, foreign=1)),
+    Scope("failures that time heals", A_B, Left(crash=1, lose=1, look_fails=1, throttle=1, refuse=1)),
+    Scope("failures that the author heals", A_B, Left(lose=1, author=1, spec=1, look_fails=1, edit=1)),
+    Scope("nothing submitted at first", A_B, Left(crash=1, lose=1, regrow=1), url=0),
+    Scope("the counter falls, the status is wiped", A_B, Left(crash=1, lose=1, fall=1, wipe=1)),
+    Scope("unbounded network", A_B, Left(crash=1, lose=2), unbounded=True),
+    Scope("lease: crash, pause, lost answer", A, Left(crash=1, lose=1, pause=1), owners=2, lease=1),
+    Scope("long lease: crash, pause, lost answer", A, Left(crash=1, lose=1, pause=1), owners=2, lease=3),
+    Scope("lease: pause between check and send", A, Left(crash=1, lose=1, pause=1), owners=2, lease=1, split=True),
+    Scope("lease: 2 tokens, pause, lost answer", A_B, Left(lose=1, pause=1), owners=2, lease=1),
+    Scope("lease: pause, lost write, edit", A, Left(lose=1, pause=1, write_lost=1, edit=1), owners=2, lease=1),
+    Scope("lease: 2 crashes, pause, 2 lost answers", A, Left(crash=2, lose=2, pause=1), owners=2, lease=1),
+    Scope("2 owners at once: crash, lost answer", A, Left(crash=1, lose=1), owners=2),
+    Scope("2 owners at once: pause, lost answer", A, Left(lose=1, pause=1), owners=2),
+    Scope("2 owners at once: failures", A, Left(lose=1, refuse=1, throttle=1), owners=2),
+    Scope("2 owners at once: removal", A_AGAIN, Left(lose=1, remove=1), owners=2),
+    Scope("2 owners at once: foreign reset", A, Left(lose=1, foreign=1), owners=2),
+)
+"""Scopes for every run of the tests."""
+
+LARGE = (
+    Scope("lease: 2 tokens, crash, pause, lost answer", A_B, Left(crash=1, lose=1, pause=1), owners=2, lease=1),
+    Scope("lease: 2 keys, crash, pause, lost answer", TWO_KEYS, Left(crash=1, lose=1, pause=1), owners=2, lease=1),
+    Scope("late writes, 2 tokens", A_B, Left(crash=1, lose=1, late_write=2)),
+    Scope("2 owners at once: source change", A, Left(crash=1, lose=1, new_job=1), owners=2),
+    Scope("2 owners at once: 2 tokens, crash, lost answer", A_B, Left(crash=1, lose=1), owners=2),
+    Scope("2 owners at once: late write", A, Left(crash=1, lose=1, late_write=1), owners=2),
+    Scope("2 owners at once: unbounded network", A, Left(crash=1, lose=2), owners=2, unbounded=True),
+)
+"""Scopes for a script that may take minutes."""

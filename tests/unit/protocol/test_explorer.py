@@ -1,0 +1,58 @@
+from collections.abc import Callable
+
+import pytest
+
+from unit.protocol import mutations
+from unit.protocol.explorer import Explorer
+from unit.protocol.scopes import A_B, SCOPES, A, Scope
+from unit.protocol.world import Left, Rulebook
+
+Record = Callable[[str, object], None]
+
+UNDECIDABLE = {
+    "nothing submitted at first": "a",
+    "removal and regrowth": "a",
+    "unbounded network": "ab",
+    "lease: pause between check and send": "b",
+    "the counter falls, the status is wiped": "acd",
+}
+"""Undecidable situations that a scope must reach."""
+
+
+@pytest.mark.parametrize("scope", SCOPES, ids=lambda scope: scope.name)
+def test_every_request_is_one_reset_and_comes_to_its_end(scope: Scope, record_property: Record) -> None:
+    found = Explorer(scope).run()
+    record_property("states", found.states)
+    record_property("undecidable", dict(found.excuses))
+
+    must = set(UNDECIDABLE.get(scope.name, ""))
+    may = must if scope.script == A else must | {"a", "e"}  # the second look starts at 0 and proves nothing
+
+    assert not found.fault, str(found)
+    assert must <= set(found.excuses) <= may
+
+
+SECOND = "a second reset for one request"
+BROKEN = (
+    (mutations.NO_CLAIM, Scope("2 owners", A, Left(lose=1), owners=2), SECOND),
+    (mutations.NO_CHECK, Scope("pause", A, Left(pause=1), owners=2, lease=1), SECOND),
+    (mutations.NO_WAIT, Scope("lost answer", A, Left(lose=1)), SECOND),
+    (mutations.NO_WAIT, Scope("crash", A, Left(crash=1)), SECOND),
+    (mutations.FORGETS_ANSWER, Scope("edit", A, Left(edit=1), url=0), SECOND),
+    (mutations.PRESENT_TOKENS, Scope("2 tokens", A_B), "B counts as handled without a reset after it was set"),
+    (mutations.REUSES_LOOK, Scope("2 owners", A, Left(crash=1), owners=2), SECOND),
+    (mutations.IGNORES_JOB, Scope("source change", A, Left(new_job=1), url=0), SECOND),
+    (mutations.NO_PLAN_AFTER_FAILURE, Scope("author", A_B, Left(author=1)), "a dead end"),
+    (mutations.CLAIMS_FOREVER, Scope("crash", A, Left(crash=1)), "a circle that nothing ends"),
+)
+
+
+@pytest.mark.parametrize(("rulebook", "scope", "fault"), BROKEN, ids=lambda value: getattr(value, "name", None))
+def test_a_missing_rule_is_found(rulebook: Rulebook, scope: Scope, fault: str, record_property: Record) -> None:
+    sound = Explorer(scope).run()
+    broken = Explorer(scope, rulebook).run()
+
+    assert not sound.fault, str(sound)
+    assert broken.fault == fault
+    assert len(broken.trace) >= 5
+    record_property("trace", broken.trace)

@@ -1,0 +1,303 @@
+"""The world around the reset protocol as small values that can be compared, kept and counted.
+
+The clock stands at 0 in every state: when time passes, all moments that somebody remembers move into the past. Versions
+are 1 (the present one) or 0 (an older one), which is all that a conditional write asks. So states that differ by age
+alone are one state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from esa_preload_operator.domain import reset
+from esa_preload_operator.domain.reset_values import (
+    Happening,
+    Memory,
+    Moment,
+    Observed,
+    Phase,
+    ResetRecord,
+    Rest,
+    Rules,
+    Send,
+    Stage,
+    Step,
+    View,
+    Write,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from esa_preload_operator.domain.tokens import Tokens
+
+TIMEOUT, GRACE = 1, 1
+DEADLINE = TIMEOUT + GRACE
+KEYS = ("esa.preload-operator.io/resetRequested", "resetRequested")
+
+V = TypeVar("V", bound=Hashable)
+
+
+class Interner(Generic[V]):
+    """Gives each value a small number, so that states are cheap to compare."""
+
+    def __init__(self) -> None:
+        self._ids: dict[V, int] = {}
+        self._values: list[V] = []
+
+    def id(self, value: V) -> int:
+        known = self._ids.setdefault(value, len(self._values))
+        if known == len(self._values):
+            self._values.append(value)
+        return known
+
+    def __getitem__(self, number: int) -> V:
+        return self._values[number]
+
+
+class Obj(NamedTuple):
+    """What the API server keeps."""
+
+    job: str
+    asked: Tokens
+    handled: Tokens
+    record: ResetRecord | None
+    changed: bool
+
+
+class Proc(NamedTuple):
+    """One process: `memory` and `step` are the protocol's, the rest is the world's."""
+
+    alive: bool
+    generation: int
+    memory: int
+    step: int
+    cache: int
+    """The view that the watch delivered last, -1 before the first one."""
+    news: bool
+    lease: int
+    paused: bool
+    sub: int
+    doubt: bool
+    """When it looked, the open intent's call had been executed, its answer was lost, and the look proved nothing."""
+
+
+READY, CHECKED, AWAITING, BROKEN = 0, 1, 2, 3
+
+
+class Message(NamedTuple):
+    """One reset call between a process and ESA; `proc` -1: nobody waits for its answer any more."""
+
+    intent: int
+    job: str
+    serves: int
+    proc: int
+    expires: int
+    executed: bool
+
+
+class Landing(NamedTuple):
+    """One status write that the API server has yet to judge although its client has given up."""
+
+    proc: int
+    step: int
+    doubt: bool
+
+
+class Left(NamedTuple):
+    """How often each disturbance may still happen."""
+
+    edit: int = 0
+    remove: int = 0
+    crash: int = 0
+    lose: int = 0
+    write_lost: int = 0
+    late_write: int = 0
+    pause: int = 0
+    look_fails: int = 0
+    throttle: int = 0
+    refuse: int = 0
+    author: int = 0
+    foreign: int = 0
+    regrow: int = 0
+    fall: int = 0
+    wipe: int = 0
+    new_job: int = 0
+    spec: int = 0
+
+
+EXECUTED, ANSWERED, SLOW = 1, 2, 4
+
+
+class State(NamedTuple):
+    """One state of the world. Requests are bits: number n of the script is bit n."""
+
+    obj: int
+    asks: tuple[int, ...]
+    """For each key the request that its annotation stands for, -1 without one."""
+    serves: int
+    """The requests that the open intent serves."""
+    call: int
+    """The open intent's call: EXECUTED, ANSWERED (its owner knows), SLOW (its owner crashed or stood)."""
+    counts: tuple[int, ...]
+    allowed: tuple[int, ...]
+    since: int
+    """The requests after which a reset was executed."""
+    url: int
+    wire: tuple[Message, ...]
+    landing: tuple[Landing, ...]
+    procs: tuple[Proc, ...]
+    left: Left
+    script: int
+    fell: bool
+    broken: str
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """The protocol under exploration; a mutation replaces one of its parts."""
+
+    name: str = "as it is"
+    advance: Callable[[Memory, Happening, Moment, Rules], tuple[Memory, Step]] = reset.advance
+    may_send: Callable[[Send, float, float], bool] = reset.may_send
+
+
+class Machine:
+    """Drives the real state machine on numbers instead of values, and remembers its answers: it is pure."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self.rulebook = rulebook
+        self.objs: Interner[Obj] = Interner()
+        self.memories: Interner[Memory] = Interner()
+        self.steps: Interner[Step] = Interner()
+        self.views: Interner[View] = Interner()
+        self.records: Interner[ResetRecord] = Interner()
+        self._known: dict[tuple[Hashable, ...], tuple[int, int]] = {}
+        self._memo: dict[tuple[object, ...], int] = {}
+        self._stamps: dict[tuple[str, int], frozenset[str]] = {}
+        self.fresh_memory = self.memories.id(Memory())
+        self.rest = self.steps.id(Rest())
+
+    def view(self, obj: int) -> int:
+        """The present version of the object, as a process sees it."""
+        key = ("shown", obj)
+        if key not in self._memo:
+            o = self.objs[obj]
+            view = View(
+                uid="u", version=1, job_id=o.job, asked=o.asked, handled=o.handled, record=o.record, changed=o.changed
+            )
+            self._memo[key] = self.views.id(view)
+        return self._memo[key]
+
+    def advance(self, owner: str, memory: int, happened: tuple[Hashable, ...], stamp: int = 0) -> tuple[int, int]:
+        """Advance by what happened; it is named by a tuple that `_happening` reads. `stamp` is the wall clock."""
+        key = (owner, memory, happened, stamp)
+        if key not in self._known:
+            rules = Rules(owner=owner, request_timeout=TIMEOUT, network_grace=GRACE)
+            now = Moment(wall=float(stamp), steady=0.0, chance=1.0)
+            after, step = self.rulebook.advance(self.memories[memory], self._happening(happened), now, rules)
+            self._known[key] = (self.memories.id(canonical(after)), self.steps.id(step))
+        return self._known[key]
+
+    def _happening(self, happened: tuple[Hashable, ...]) -> Happening:
+        match happened:
+            case ("observed", int(view), bool(fresh)):
+                return Observed(self.views[view], fresh=fresh)
+            case (kind, *values):
+                assert isinstance(kind, type)
+                made: Happening = kind(*(self.views[v] if isinstance(v, int) else v for v in values))
+                return made
+            case _:
+                raise AssertionError(happened)
+
+    def older(self, kind: str, number: int) -> int:
+        """The same memory, step or view after the object has got a newer version."""
+        key = (kind, number)
+        if key not in self._memo:
+            if kind == "memory":
+                memory = self.memories[number]
+                new = replace(memory, view=_old(memory.view), pending=_old_write(memory.pending))
+                self._memo[key] = self.memories.id(new)
+            elif kind == "step":
+                step = self.steps[number]
+                self._memo[key] = (
+                    self.steps.id(replace(step, view=_old_view(step.view))) if isinstance(step, Write) else number
+                )
+            else:
+                self._memo[key] = self.views.id(_old_view(self.views[number])) if number >= 0 else number
+        return self._memo[key]
+
+    def later(self, kind: str, number: int, ticks: int) -> int:
+        """The same memory or step after some time."""
+        key = (kind, number, ticks)
+        if key not in self._memo:
+            if kind == "memory":
+                self._memo[key] = self.memories.id(canonical(_shift(self.memories[number], ticks)))
+            else:
+                self._memo[key] = self.steps.id(_shift_step(self.steps[number], ticks))
+        return self._memo[key]
+
+    def stamps(self, kind: str, number: int) -> frozenset[str]:
+        """The starting times of all intents that a memory or step remembers."""
+        key = (kind, number)
+        if key not in self._stamps:
+            self._stamps[key] = frozenset(_stamps(self.memories[number] if kind == "memory" else self.steps[number]))
+        return self._stamps[key]
+
+
+def _stamps(value: object) -> Iterator[str]:
+    if isinstance(value, ResetRecord):
+        yield value.started_at
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _stamps(part)
+    elif hasattr(value, "__dataclass_fields__"):
+        for name in value.__dataclass_fields__:
+            yield from _stamps(getattr(value, name))
+
+
+def _old_view(view: View) -> View:
+    return view if view.version == 0 else replace(view, version=0)
+
+
+def _old(view: View | None) -> View | None:
+    return None if view is None else _old_view(view)
+
+
+def _old_write(write: Write | None) -> Write | None:
+    return None if write is None else replace(write, view=_old_view(write.view))
+
+
+def _shift(memory: Memory, ticks: int) -> Memory:
+    seen = None if memory.seen is None else (memory.seen[0], memory.seen[1] - ticks)
+    return replace(memory, seen=seen, begun=memory.begun - ticks, not_before=memory.not_before - ticks)
+
+
+def _shift_step(step: Step, ticks: int) -> Step:
+    if isinstance(step, Rest) and step.until is not None:
+        return replace(step, until=max(0.0, step.until - ticks))
+    if isinstance(step, Send):
+        return replace(step, not_after=max(-DEADLINE - 1.0, step.not_after - ticks))
+    return step
+
+
+def canonical(memory: Memory) -> Memory:
+    """Cut what is so long ago that its age makes no difference."""
+    seen = None if memory.seen is None else (memory.seen[0], max(float(-DEADLINE), memory.seen[1]))
+    begun = max(memory.begun, -DEADLINE - 1.0) if memory.stage is Stage.INTENT else 0.0
+    failures, not_before = min(memory.failures, 2), max(0.0, memory.not_before)
+    if (seen, begun, failures, not_before) == (memory.seen, memory.begun, memory.failures, memory.not_before):
+        return memory
+    return replace(memory, seen=seen, begun=begun, failures=failures, not_before=not_before)
+
+
+def kept(record: ResetRecord | None) -> ResetRecord | None:
+    """A record as the model keeps it: an intent whole, of a closed one what decides about later requests."""
+    if record is None or record.phase == Phase.IN_FLIGHT:
+        return record
+    small = ResetRecord(phase=record.phase)
+    if record.phase in (Phase.HELD, Phase.RETRYING, Phase.FAILED):
+        small = replace(small, tokens=record.tokens, attempts=min(record.attempts, 2))
+    return small
