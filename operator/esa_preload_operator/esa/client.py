@@ -12,7 +12,7 @@ from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.errors import Answer, read_json
 from esa_preload_operator.esa.models import JobPage, read_executions, read_job, read_job_page
-from esa_preload_operator.esa.signature import Signer, canonical_query
+from esa_preload_operator.esa.signature import Acs3Auth, canonical_query
 from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
 
@@ -48,7 +48,7 @@ class EsaClient:
     ) -> None:
         self._id = credentials.id
         self._hidden = credentials.hidden()
-        self._signer = Signer(credentials, wall_clock, nonce)
+        self._auth = Acs3Auth(credentials, wall_clock, nonce)
         self._connections = connections
         self._headers = {
             "host": connections.host,
@@ -140,6 +140,6 @@ class EsaClient:
         if form:
             headers["content-type"] = _FORM
             body = urlencode(sorted(form.items())).encode("ascii")
-        text = canonical_query(query)
-        signed = self._signer.sign(method, text, headers, body)
-        return await self._connections.send(method, text, headers=signed, body=body, may_send=may_send)
+        return await self._connections.send(
+            method, canonical_query(query), headers=headers, body=body, auth=self._auth, may_send=may_send
+        )

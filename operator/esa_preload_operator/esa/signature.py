@@ -2,9 +2,11 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Final
 from urllib.parse import quote
+
+import httpx
 
 from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.esa.credentials import Credentials
@@ -40,33 +42,42 @@ def authorization(
     return f"{ALGORITHM} Credential={credentials.access_key_id},SignedHeaders={names},Signature={signed}"
 
 
-class Signer:
-    """Signs requests of one account, each with the time of now and a new nonce.
+class Acs3Auth(httpx.Auth):
+    """Signs each request right before it goes to the transport, with the time of now and a new nonce.
 
     `clock` gives epoch seconds: the gateway refuses a date that is 15 minutes off. `nonce` never gives the same twice.
     """
+
+    requires_request_body = True
 
     def __init__(self, credentials: Credentials, clock: Callable[[], float], nonce: Callable[[], str]) -> None:
         self._credentials = credentials
         self._clock = clock
         self._nonce = nonce
 
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add what a signature needs, and the signature."""
+        headers = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in request.headers.raw}
+        added = self.sign(request.method, request.url.query.decode("ascii"), headers, request.content)
+        pairs = [(name.encode("ascii"), value.encode("latin-1")) for name, value in added.items()]
+        request.headers = httpx.Headers([*request.headers.raw, *pairs], encoding="latin-1")
+        yield request
+
     def sign(self, method: str, query: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-        """Return the headers to send: `headers` (lower-case names, with the host), what a signature needs, and it."""
+        """Return the headers to add to `headers` (lower-case names, with the host): date, nonce, hash, token, signature."""
         body_hash = hashlib.sha256(body).hexdigest()
-        complete = {
-            **headers,
+        added = {
             "x-acs-content-sha256": body_hash,
             "x-acs-date": format_time(self._clock()),
             "x-acs-signature-nonce": self._nonce(),
         }
         if self._credentials.security_token:
-            complete["x-acs-security-token"] = self._credentials.security_token
-        covered = {name: value for name, value in complete.items() if is_covered(name)}
-        complete["authorization"] = authorization(
+            added["x-acs-security-token"] = self._credentials.security_token
+        covered = {name: value for name, value in (*headers.items(), *added.items()) if is_covered(name)}
+        added["authorization"] = authorization(
             self._credentials, method=method, query=query, headers=covered, body_hash=body_hash
         )
-        return complete
+        return added
 
 
 def is_covered(name: str) -> bool:

@@ -6,9 +6,11 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import aiohttp
+import httpx
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
@@ -22,6 +24,8 @@ MAX_ANSWER: Final = 8 * 1024 * 1024
 MAX_CONNECTIONS: Final = 100
 KEEP_ALIVE: Final = 15.0
 """Seconds an idle connection is kept: shorter than gateways do, so that a request seldom meets a closed one."""
+
+_GATE: Final = "gate"
 
 
 class NotSentError(Exception):
@@ -81,66 +85,43 @@ class _GatedRequest(ClientRequest):
         await super().write_bytes(writer, conn, content_length)
 
 
-class Connections:
-    """The connections to one endpoint, shared by all accounts; opened with the first request, inside its loop."""
+class GatedTransport(httpx.AsyncBaseTransport):
+    """Lets aiohttp carry what httpx has prepared, through the gate that stands in the request's extensions.
 
-    def __init__(
-        self, endpoint: str, *, request_timeout: float, tls: ssl.SSLContext | None = None, proxy: str | None = None
-    ) -> None:
-        """`endpoint` comes from `check_endpoint`; `request_timeout` is in seconds and bounds a whole call.
+    httpx's own transport awaits between its last hook and the first byte, so it could not keep the gate's promise, and
+    takes several times the CPU (`hack/bench/esa_client.py`).
+    """
 
-        `tls` replaces the system's trust, for a private authority; `proxy` is the URL of an HTTP proxy.
-        """
-        self._endpoint = endpoint
-        self._timeout = request_timeout
+    def __init__(self, *, tls: ssl.SSLContext | None = None, proxy: str | None = None) -> None:
+        """`tls` replaces the system's trust, for a private authority; `proxy` is the URL of an HTTP proxy."""
         self._tls = tls
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
-    @property
-    def host(self) -> str:
-        """What requests carry as their host, as it is signed: with a port that is not the scheme's own."""
-        return URL(self._endpoint).host_port_subcomponent or ""
-
-    async def send(
-        self,
-        method: str,
-        query: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes,
-        may_send: Callable[[], bool] | None = None,
-    ) -> Answer:
-        """Make one attempt with exactly these headers and this query, which is encoded already.
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request once and read the whole answer.
 
         Raises:
-            EsaError: there is no answer; its delivery is NEVER_SENT exactly if no byte of the request left.
+            NotSentError, SentTwiceError: see `Gate`.
+            EsaError: the answer is too long.
+            aiohttp.ClientError, HttpProcessingError, OSError: no connection, or no answer.
         """
-        gate = Gate(may_send)
-        url = URL(f"{self._endpoint}/?{query}" if query else f"{self._endpoint}/", encoded=True)
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await self._exchange(gate, method, url, headers, body)
-        except NotSentError:
-            message = "the request was held back when it was about to leave"
-            raise lost("NotSent", message, Delivery.NEVER_SENT) from None
-        except TimeoutError:
-            raise _timed_out(gate, self._timeout) from None
-        except (aiohttp.ClientResponseError, HttpProcessingError) as error:
-            raise _garbled(gate, error) from None
-        except (aiohttp.ClientError, SentTwiceError, OSError) as error:
-            raise _broken(gate, error) from None
-
-    async def _exchange(self, gate: Gate, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Answer:
         if self._session is None:
             self._session = self._open()
-        token = _gate.set(gate)
+        token = _gate.set(request.extensions[_GATE])
         try:
             async with self._session.request(
-                method, url, headers=headers, data=body or None, allow_redirects=False, proxy=self._proxy
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=[(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw],
+                data=request.content or None,
+                allow_redirects=False,
+                proxy=self._proxy,
             ) as response:
-                found = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, found, await _read(response))
+                # Nothing was offered to be packed, so nothing is unpacked: a small answer must not become a huge one.
+                kept = [pair for pair in response.raw_headers if pair[0].lower() != b"content-encoding"]
+                headers = httpx.Headers(kept, encoding="latin-1")
+                return httpx.Response(response.status, headers=headers, content=await _read(response))
         finally:
             _gate.reset(token)
 
@@ -158,11 +139,72 @@ class Connections:
             auto_decompress=False,
         )
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections; a later request opens new ones."""
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
+
+
+class Connections:
+    """The connections to one endpoint, shared by all accounts; opened with the first request, inside its loop.
+
+    httpx's client is left out: cookies, redirects and its log of URLs have no place here and took half of the CPU.
+    """
+
+    def __init__(
+        self, endpoint: str, *, request_timeout: float, tls: ssl.SSLContext | None = None, proxy: str | None = None
+    ) -> None:
+        """`endpoint` comes from `check_endpoint`; `request_timeout` is in seconds and bounds a whole call."""
+        self._endpoint = endpoint
+        self._timeout = request_timeout
+        self.transport: httpx.AsyncBaseTransport = GatedTransport(tls=tls, proxy=proxy)
+        self.host = URL(endpoint).host_port_subcomponent or ""
+        """What requests carry as their host, as it is signed: with a port that is not the scheme's own."""
+
+    async def send(
+        self,
+        method: str,
+        query: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        auth: httpx.Auth,
+        may_send: Callable[[], bool] | None = None,
+    ) -> Answer:
+        """Make one attempt with these headers, signed by `auth`, and this query, which is encoded already.
+
+        Raises:
+            EsaError: there is no answer; its delivery is NEVER_SENT exactly if no byte of the request left.
+        """
+        gate = Gate(may_send)
+        url = _parsed(f"{self._endpoint}/?{query}" if query else f"{self._endpoint}/")
+        request = httpx.Request(method, url, headers=headers, content=body or None, extensions={_GATE: gate})
+        signed = next(auth.auth_flow(request))
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self.transport.handle_async_request(signed)
+                await response.aread()
+        except NotSentError:
+            message = "the request was held back when it was about to leave"
+            raise lost("NotSent", message, Delivery.NEVER_SENT) from None
+        except TimeoutError:
+            raise _timed_out(gate, self._timeout) from None
+        except (aiohttp.ClientResponseError, HttpProcessingError) as error:
+            raise _garbled(gate, error) from None
+        except (aiohttp.ClientError, SentTwiceError, OSError) as error:
+            raise _broken(gate, error) from None
+        return Answer(response.status_code, response.headers, response.content)
+
+    async def close(self) -> None:
+        """Close all connections; a later request opens new ones."""
+        await self.transport.aclose()
+
+
+@lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    """Parse a URL once for the look and the call that follows it."""
+    return httpx.URL(url)
 
 
 async def _read(response: ClientResponse) -> bytes:

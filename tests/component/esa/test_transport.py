@@ -18,7 +18,7 @@ from esa_preload_operator.esa.client import EsaClient
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.models import read_job
 from esa_preload_operator.esa.throttle import Throttle
-from esa_preload_operator.esa.transport import MAX_ANSWER, Connections
+from esa_preload_operator.esa.transport import MAX_ANSWER, Connections, GatedTransport
 from support.raw_server import Behaviour, RawConnection, RawServer
 
 JOB = b'{"Id":"665d3af3621bccf3fe29e1a4","RequestId":"r"}'
@@ -326,7 +326,8 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
 
 
 def sole_connector(client: EsaClient) -> aiohttp.BaseConnector:
-    session = client._connections._session
+    assert isinstance(client._connections.transport, GatedTransport)
+    session = client._connections.transport._session
     assert session is not None
     assert session.connector is not None
     return session.connector

@@ -1,10 +1,11 @@
 import hashlib
 from collections.abc import Mapping
 
+import httpx
 import pytest
 
 from esa_preload_operator.esa.credentials import Credentials
-from esa_preload_operator.esa.signature import Signer, authorization, canonical_query, canonical_request, signature
+from esa_preload_operator.esa.signature import Acs3Auth, authorization, canonical_query, canonical_request, signature
 
 KEY = Credentials("YourAccessKeyId", "YourAccessKeySecret")
 STS = Credentials("YourAccessKeyId", "YourAccessKeySecret", "DummySecurityToken+/=")
@@ -127,8 +128,9 @@ def test_the_signer_covers_host_gateway_headers_and_content_type(
     headers = {"host": HOST, "accept": "application/json", "x-acs-action": action, "x-acs-version": "2024-09-10"}
     if body:
         headers["content-type"] = FORM
-    signer = Signer(credentials, lambda: EPOCH, lambda: NONCE)
-    sent = signer.sign(method, canonical_query(query), headers, body)
+    signer = Acs3Auth(credentials, lambda: EPOCH, lambda: NONCE)
+    request = httpx.Request(method, f"https://{HOST}/?{canonical_query(query)}", headers=headers, content=body or None)
+    sent = dict(next(signer.auth_flow(request)).headers)
     assert sent["authorization"].endswith(f",Signature={expected}")
     assert sent["x-acs-date"] == DATE
     assert sent.get("x-acs-security-token", "") == credentials.security_token
@@ -137,7 +139,7 @@ def test_the_signer_covers_host_gateway_headers_and_content_type(
 def test_each_request_gets_its_own_nonce_and_the_time_of_now() -> None:
     nonces = iter(["one", "two"])
     times = iter([EPOCH, EPOCH + 1])
-    signer = Signer(KEY, lambda: next(times), lambda: next(nonces))
+    signer = Acs3Auth(KEY, lambda: next(times), lambda: next(nonces))
     first, second = (signer.sign("GET", "", {"host": HOST}, b"") for _ in range(2))
     assert (first["x-acs-signature-nonce"], second["x-acs-signature-nonce"]) == ("one", "two")
     assert (first["x-acs-date"], second["x-acs-date"]) == (DATE, "2026-01-14T08:00:01Z")
