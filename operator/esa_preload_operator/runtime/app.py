@@ -261,7 +261,6 @@ async def run_app(app: App, watch: Callable[[], Awaitable[None]]) -> None:
         )
         raise SettingsError(f"{message}: {error.strerror}") from None
     try:
-        app.health.started = True
         if await _first_of(app.stopping.wait(), _take_the_lead(app)) == 0:
             return
         await _lead(app, watch)
@@ -271,6 +270,7 @@ async def run_app(app: App, watch: Callable[[], Awaitable[None]]) -> None:
 
 async def _take_the_lead(app: App) -> None:
     await wait_for_crd(app.connection)
+    app.health.started = True
     if isinstance(app.leadership, Elector):
         await app.leadership.acquire()
 
