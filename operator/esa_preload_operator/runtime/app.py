@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -200,7 +201,8 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         observe=metrics.called,
     )
     records = Records()
-    refresher = Refresher(accounts, records, clock, settings.refresh_active, settings.refresh_idle, wake=queue.add)
+    wake = functools.partial(queue.add, urgent=False)
+    refresher = Refresher(accounts, records, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
     outside = Outside(
         store=JobRepository(connection),
         accounts=accounts,

@@ -52,6 +52,8 @@ class WorkQueue:
     _waiting: dict[ObjectRef, float] = field(default_factory=dict)
     """Resources in the queue and since when."""
     _bodies: dict[ObjectRef, Body] = field(default_factory=dict)
+    _patient: set[ObjectRef] = field(default_factory=set)
+    """Resources whose place in the calm line counts; one that was asked for since then has moved to the urgent line."""
     _busy: dict[ObjectRef, float] = field(default_factory=dict)
     """Resources that a worker has, and since when."""
     _again: set[ObjectRef] = field(default_factory=set)
@@ -74,9 +76,16 @@ class WorkQueue:
             self._again.add(ref)
             return
         if ref in self._waiting:
+            if urgent and ref in self._patient:
+                self._patient.discard(ref)
+                self._urgent.append(ref)
             return
         self._waiting[ref] = time.monotonic()
-        (self._urgent if urgent else self._calm).append(ref)
+        if urgent:
+            self._urgent.append(ref)
+        else:
+            self._patient.add(ref)
+            self._calm.append(ref)
         self.metrics.added()
         self._ready.release()
 
@@ -93,6 +102,7 @@ class WorkQueue:
         """Drop what is remembered of a resource that is gone."""
         self._due.pop(ref, None)
         self._failures.pop(ref, None)
+        self._bodies.pop(ref, None)
 
     def depth(self) -> int:
         """Count the resources that wait for a worker."""
@@ -126,7 +136,7 @@ class WorkQueue:
             await self._ready.acquire()
             if self._closing:
                 return
-            ref = self._urgent.popleft() if self._urgent else self._calm.popleft()
+            ref = self._next()
             begun = time.monotonic()
             self.metrics.waited(begun - self._waiting.pop(ref))
             self._busy[ref] = begun
@@ -140,6 +150,14 @@ class WorkQueue:
             if ref in self._again:
                 self._again.discard(ref)
                 self.add(ref, self._bodies.get(ref))
+
+    def _next(self) -> ObjectRef:
+        if self._urgent:
+            return self._urgent.popleft()
+        while (ref := self._calm.popleft()) not in self._patient:
+            pass
+        self._patient.discard(ref)
+        return ref
 
     async def _reconcile(self, ref: ObjectRef, work: Work) -> str:
         try:

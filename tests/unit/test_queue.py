@@ -1,0 +1,437 @@
+"""The work queue on an event loop whose clock the test turns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import logging
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from esa_preload_operator.domain.errors import StoreError
+from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.runtime import queue as queue_module
+from esa_preload_operator.runtime.queue import QueueMetrics, WorkQueue
+from esa_preload_operator.services.reset import LeadershipLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    Body = dict[str, Any]
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop that jumps to the next timer when nothing else is to do: delays cost no time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined] # the base class' own lists
+            self.now = max(self.now, self._scheduled[0]._when)  # type: ignore[attr-defined] # the same
+        super()._run_once()  # type: ignore[misc] # the same
+
+
+@contextlib.contextmanager
+def clock_of(loop: Loop) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", loop.time)
+        yield
+
+
+def play(scene: Callable[[], Awaitable[None]]) -> None:
+    """Run a scene on the loop with the turned clock."""
+    loop = Loop()
+    with clock_of(loop), asyncio.Runner(loop_factory=lambda: loop) as runner:
+
+        async def bounded() -> None:
+            async with asyncio.timeout(100_000):
+                await scene()
+
+        runner.run(bounded())
+
+
+def ref(name: str | int) -> ObjectRef:
+    return ObjectRef("n", str(name))
+
+
+class Worked:
+    """A work function that notes what it was given and does what the test says."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self.seconds = seconds
+        self.done: list[tuple[float, ObjectRef, Body | None]] = []
+        self.running: Counter[ObjectRef] = Counter()
+        self.most_at_once = 0
+        self.answers: dict[ObjectRef, list[float | Exception | None]] = {}
+
+    async def __call__(self, key: ObjectRef, body: Any) -> float | None:
+        self.running[key] += 1
+        assert self.running[key] == 1, "two workers for one resource"
+        self.most_at_once = max(self.most_at_once, self.running.total())
+        await asyncio.sleep(self.seconds)
+        self.running[key] -= 1
+        self.done.append((time.monotonic(), key, body))
+        answer = self.answers[key].pop(0) if self.answers.get(key) else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def keys(self) -> list[str]:
+        return [key.name for _, key, _ in self.done]
+
+    def times(self, key: ObjectRef) -> list[float]:
+        return [moment for moment, each, _ in self.done if each == key]
+
+
+@contextlib.asynccontextmanager
+async def working(queue: WorkQueue, work: Any, workers: int = 2) -> Any:
+    task = asyncio.create_task(queue.run(workers, work))
+    try:
+        yield task
+    finally:
+        queue.close(workers)
+        await task
+
+
+def bodies(name: str) -> Body:
+    return {"metadata": {"name": name}}
+
+
+def test_what_is_added_many_times_while_it_waits_is_worked_on_once() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked()
+        for number in range(5):
+            queue.add(ref("a"), {"n": number})
+        assert queue.depth() == 1
+        async with working(queue, work):
+            await asyncio.sleep(10)
+        assert [body for _, _, body in work.done] == [{"n": 4}]
+
+    play(scene)
+
+
+def test_what_is_added_while_a_worker_has_it_comes_again_once_with_the_newest_body() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked()
+        async with working(queue, work):
+            queue.add(ref("a"), {"n": 0})
+            await asyncio.sleep(0.5)
+            queue.add(ref("a"), {"n": 1})
+            queue.add(ref("a"), {"n": 2})
+            assert queue.depth() == 0
+            await asyncio.sleep(10)
+        assert [body for _, _, body in work.done] == [{"n": 0}, {"n": 2}]
+
+    play(scene)
+
+
+def test_a_wake_without_a_body_asks_for_a_read() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked()
+        queue.add(ref("a"), {"n": 0})
+        queue.add(ref("a"))
+        async with working(queue, work):
+            await asyncio.sleep(5)
+        assert [body for _, _, body in work.done] == [None]
+
+    play(scene)
+
+
+def test_requests_go_before_what_can_wait() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked()
+        for name in "abc":
+            queue.add(ref(name), urgent=False)
+        queue.add(ref("now"))
+        async with working(queue, work, workers=1):
+            await asyncio.sleep(10)
+        assert work.keys() == ["now", "a", "b", "c"]
+
+    play(scene)
+
+
+def test_what_waits_becomes_urgent_when_it_is_asked_for() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked()
+        for name in "abc":
+            queue.add(ref(name), urgent=False)
+        queue.add(ref("c"), urgent=True)
+        async with working(queue, work, workers=1):
+            await asyncio.sleep(10)
+        assert work.keys()[0] == "c"
+        assert sorted(work.keys()) == ["a", "b", "c"]
+
+    play(scene)
+
+
+def test_the_earliest_delay_wins() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(0)
+        start = time.monotonic()
+        async with working(queue, work):
+            for delay in (30, 10, 20):
+                queue.add_at(ref("a"), start + delay)
+            await asyncio.sleep(100)
+        assert work.times(ref("a")) == [start + 10]
+
+    play(scene)
+
+
+def test_work_that_comes_sooner_takes_the_place_of_a_delay() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(0)
+        start = time.monotonic()
+        async with working(queue, work):
+            queue.add_at(ref("a"), start + 30)
+            queue.add(ref("a"))
+            await asyncio.sleep(100)
+        assert len(work.done) == 1
+
+    play(scene)
+
+
+def test_a_forgotten_resource_leaves_no_delay_no_body_and_no_failure() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(0)
+        work.answers[ref("a")] = [StoreError("x"), StoreError("x")]
+        async with working(queue, work):
+            queue.add(ref("a"))
+            await asyncio.sleep(0.01)
+            queue.forget(ref("a"))
+            await asyncio.sleep(100)
+            assert len(work.done) == 1
+            queue.add(ref("b"), bodies("b"))
+            queue.forget(ref("b"))  # deleted while it waits: what the watch delivered is no more
+            await asyncio.sleep(1)
+        assert work.done[-1][2] is None
+        assert not queue._failures
+        assert not queue._bodies
+
+    play(scene)
+
+
+def test_backoff_grows_and_is_reset_by_a_success() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(0)
+        start = time.monotonic()
+        work.answers[ref("a")] = [*[StoreError("x")] * 12, None, StoreError("x")]
+        async with working(queue, work):
+            queue.add(ref("a"))
+            await asyncio.sleep(2000)
+            assert len(work.done) == 13
+            queue.add(ref("a"))
+            await asyncio.sleep(2000)
+        moments = [start, *work.times(ref("a"))]
+        pauses = [after - before for before, after in itertools.pairwise(moments[1:14])]
+        for number, pause in enumerate(pauses):
+            longest = min(60, 0.2 * 2**number)
+            assert longest / 2 <= pause <= longest
+        last = work.times(ref("a"))[-1] - work.times(ref("a"))[-2]
+        assert 0.1 <= last <= 0.2
+
+    play(scene)
+
+
+def test_the_servers_wish_is_waited_for() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(0)
+        work.answers[ref("a")] = [StoreError("x", retry_after=7.0)]
+        async with working(queue, work):
+            queue.add(ref("a"))
+            await asyncio.sleep(100)
+        first, second = work.times(ref("a"))
+        assert second - first == pytest.approx(7.0)
+
+    play(scene)
+
+
+def test_a_bug_that_one_resource_meets_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(0)
+        work.answers[ref("bad")] = [RuntimeError("a bug"), RuntimeError("a bug")]
+        async with working(queue, work, workers=1):
+            queue.add(ref("bad"))
+            queue.add(ref("good"))
+            await asyncio.sleep(100)
+        assert Counter(work.keys()) == {"bad": 3, "good": 1}
+
+    with caplog.at_level(logging.ERROR):
+        play(scene)
+    assert [record.getMessage() for record in caplog.records] == [
+        "n/bad: reconcile failed; the other resources go on"
+    ] * 2
+
+
+def test_a_lost_lead_ends_the_queue_at_once() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(5)
+        queue.add(ref("other"))
+
+        async def lost(key: ObjectRef, body: Any) -> float | None:
+            if key.name == "lost":
+                raise LeadershipLostError
+            return await work(key, body)
+
+        queue.add(ref("lost"))
+        with pytest.raises(ExceptionGroup) as caught:
+            await queue.run(2, lost)
+        assert caught.group_contains(LeadershipLostError)
+        assert work.done == []
+
+    play(scene)
+
+
+def test_closing_finishes_what_is_in_hand_and_takes_nothing_new() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(5)
+        for number in range(6):
+            queue.add(ref(number))
+        queue.add_at(ref("later"), time.monotonic() + 1)
+        task = asyncio.create_task(queue.run(2, work))
+        await asyncio.sleep(0.5)
+        queue.add(ref(0))
+        queue.close(2)
+        await task
+        assert sorted(work.keys()) == ["0", "1"]
+
+    play(scene)
+
+
+def test_bodies_of_waiting_resources_are_bounded() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(0)
+        for number in range(2000):
+            queue.add(ref(number), bodies(str(number)))
+        assert len(queue._bodies) == queue_module._MAX_BODIES
+        async with working(queue, work):
+            await asyncio.sleep(1)
+        assert len(work.done) == 2000
+        assert sum(body is not None for _, _, body in work.done) == queue_module._MAX_BODIES
+        assert not queue._bodies
+
+    play(scene)
+
+
+def test_a_body_that_is_too_many_never_leaves_an_older_one_behind() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(0)
+        queue.add(ref("a"), {"n": 1})
+        for number in range(2000):
+            queue.add(ref(number), bodies(str(number)))
+        queue.add(ref("a"), {"n": 2})
+        async with working(queue, work):
+            await asyncio.sleep(1)
+        assert next(body for _, key, body in work.done if key == ref("a")) == {"n": 2}
+
+    play(scene)
+
+
+class Counted(QueueMetrics):
+    def __init__(self) -> None:
+        self.adds = self.retries = 0
+        self.results: Counter[str] = Counter()
+
+    def added(self) -> None:
+        self.adds += 1
+
+    def retried(self) -> None:
+        self.retries += 1
+
+    def worked(self, seconds: float, result: str) -> None:
+        assert seconds >= 0
+        self.results[result] += 1
+
+
+def test_metrics_count_what_happens() -> None:
+    async def scene() -> None:
+        metrics = Counted()
+        queue, work = WorkQueue(metrics), Worked(0)
+        work.answers[ref("a")] = [StoreError("x"), RuntimeError("x"), None]
+        async with working(queue, work):
+            queue.add(ref("a"))
+            await asyncio.sleep(100)
+            assert queue.longest_work() == queue.unfinished_work() == 0
+        assert metrics.results == {"retry": 1, "error": 1, "success": 1}
+        assert (metrics.adds, metrics.retries) == (3, 2)
+
+    play(scene)
+
+
+def test_a_hanging_worker_shows() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(50)
+        async with working(queue, work):
+            queue.add(ref("a"))
+            await asyncio.sleep(10)
+            queue.add(ref("b"))
+            await asyncio.sleep(10)
+            assert queue.longest_work() == pytest.approx(20)
+            assert queue.unfinished_work() == pytest.approx(30)
+
+    play(scene)
+
+
+names = st.integers(0, 3)
+moves = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), names, st.booleans()),
+        st.tuples(st.just("add_at"), names, st.integers(0, 5)),
+        st.tuples(st.just("wait"), st.integers(0, 4), st.none()),
+        st.tuples(st.just("fail"), names, st.booleans()),
+        st.tuples(st.just("return"), names, st.integers(1, 5)),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None)
+@given(moves, st.integers(1, 3))
+def test_whatever_comes_nothing_is_lost_and_nothing_is_worked_on_twice_at_once(
+    script: list[tuple[str, int, Any]], workers: int
+) -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue(), Worked(1)
+        asked: dict[ObjectRef, float] = {}
+        async with working(queue, work, workers):
+            for kind, number, extra in script:
+                key, now = ref(number), time.monotonic()
+                if kind == "add":
+                    queue.add(key, {"at": now} if extra else None)
+                    asked[key] = now
+                elif kind == "add_at":
+                    queue.add_at(key, now + extra)
+                    asked[key] = max(asked.get(key, 0.0), now)
+                elif kind == "wait":
+                    await asyncio.sleep(number)
+                elif kind == "fail":
+                    work.answers.setdefault(key, []).append(StoreError("x") if extra else RuntimeError("x"))
+                else:
+                    work.answers.setdefault(key, []).append(now + extra)
+                waiting = list(queue._urgent) + list(queue._calm)
+                assert len(waiting) == len(set(waiting)), "a resource stands twice in the queue"
+                assert heapq.nsmallest(1, queue._heap) == queue._heap[:1]
+            await asyncio.sleep(1000)
+            assert queue.depth() == 0
+            assert not queue._bodies
+            assert not queue._due
+        for key, moment in asked.items():
+            assert max(work.times(key), default=0.0) > moment, f"{key} was lost"
+        assert work.most_at_once <= workers
+
+    logging.disable(logging.CRITICAL)
+    try:
+        play(scene)
+    finally:
+        logging.disable(logging.NOTSET)
