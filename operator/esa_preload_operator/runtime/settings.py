@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from esa_preload_operator.resources.durations import parse_duration
 
@@ -73,6 +73,19 @@ class Settings(BaseSettings):
         default=("esa-credentials",), description="Names of Secrets that resources may refer to; * for all."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `read_settings` gives and nothing else, so that each value has one way in."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
     @field_validator("log_format", "log_level", "reset_confirmation", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
@@ -100,7 +113,7 @@ def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] | None = 
     """
     environ = os.environ if environ is None else environ
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    unknown = sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    unknown = sorted(name for name in environ if name.upper().startswith(PREFIX) and name not in known)
     if unknown:
         raise SettingsError(f"{unknown[0]}: there is no such setting")
     values: dict[str, Any] = {

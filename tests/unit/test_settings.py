@@ -1,0 +1,116 @@
+"""Every setting by environment and by flag, and one clear line for each that is wrong."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import pytest
+
+from esa_preload_operator.cli.main import main
+from esa_preload_operator.runtime.settings import PREFIX, Settings, SettingsError, add_flags, read_settings
+
+# name -> (text, value); a value differs from the default
+GOOD: dict[str, tuple[str, Any]] = {
+    "endpoint": ("https://esa.ap-southeast-1.aliyuncs.com", "https://esa.ap-southeast-1.aliyuncs.com"),
+    "allow_http_endpoint": ("true", True),
+    "namespaces": ("a, b,c", ("a", "b", "c")),
+    "workers": ("3", 3),
+    "leader_election": ("false", False),
+    "lease_namespace": ("ops", "ops"),
+    "metrics_port": ("0", 0),
+    "health_port": ("9", 9),
+    "log_format": ("JSON", "json"),
+    "log_level": ("DEBUG", "debug"),
+    "refresh_active": ("500ms", 0.5),
+    "refresh_idle": ("1h30m", 5400.0),
+    "request_timeout": ("1.5s", 1.5),
+    "network_grace": ("750ms", 0.75),
+    "max_calls_per_second": ("0.5", 0.5),
+    "reset_confirmation": ("none", "none"),
+    "stale_token_after": ("720h", 2_592_000.0),
+    "min_reset_interval": ("1m", 60.0),
+    "default_credentials_namespaces": ("*", ("*",)),
+    "credentials_secret_names": ("one two", ("one", "two")),
+}
+BAD = {
+    "allow_http_endpoint": "maybe",
+    "workers": "0",
+    "leader_election": "2",
+    "metrics_port": "65536",
+    "health_port": "-1",
+    "log_format": "xml",
+    "log_level": "loud",
+    "refresh_active": "0s",
+    "refresh_idle": "soon",
+    "request_timeout": "10",
+    "network_grace": "0s",
+    "max_calls_per_second": "0",
+    "reset_confirmation": "maybe",
+    "stale_token_after": "1d",
+    "min_reset_interval": "",
+}
+
+
+def key(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def flags(*arguments: str) -> dict[str, Any]:
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    return vars(parser.parse_args(arguments))
+
+
+def test_every_setting_is_tried_here() -> None:
+    assert set(GOOD) == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_setting_by_environment(name: str) -> None:
+    text, value = GOOD[name]
+    assert getattr(read_settings({}, {}), name) != value
+    assert getattr(read_settings({}, {key(name): text}), name) == value
+
+
+@pytest.mark.parametrize("name", [name for name in GOOD if name != "namespaces"])
+def test_a_setting_by_flag_which_wins(name: str) -> None:
+    text, value = GOOD[name]
+    given = flags(f"--{name.replace('_', '-')}={text}")
+    assert getattr(read_settings(given, {}), name) == value
+    assert getattr(read_settings(given, {key(name): BAD.get(name, "other")}), name) == value
+
+
+@pytest.mark.parametrize(("name", "text"), BAD.items())
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_a_malformed_value_is_one_line_that_names_the_setting(name: str, text: str, by_flag: bool) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({name: text}, {}) if by_flag else read_settings({}, {key(name): text})
+    message = str(caught.value)
+    assert message.startswith(f"{key(name)} (--{name.replace('_', '-')}): ")
+    assert "\n" not in message
+
+
+def test_a_setting_that_does_not_exist_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"^ESA_OPERATOR_WROKERS: there is no such setting$"):
+        read_settings({}, {"ESA_OPERATOR_WROKERS": "3"})
+
+
+def test_other_variables_are_none_of_its_business() -> None:
+    assert read_settings({}, {"ESA_ENDPOINT": "x", "WORKERS": "0"}) == read_settings({}, {})
+
+
+def test_the_environment_of_the_process_does_not_leak_into_given_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(key("workers"), "7")
+    assert read_settings({}, {}).workers != 7
+    assert read_settings({}).workers == 7
+
+
+def test_no_word_of_the_help_is_a_mystery(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    text = capsys.readouterr().out
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        if name != "namespaces":
+            assert key(name) in "".join(text.split()), name
