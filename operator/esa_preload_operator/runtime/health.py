@@ -14,7 +14,7 @@ from esa_preload_operator.runtime.queue import WorkQueue
 logger = logging.getLogger(__name__)
 
 WATCH_SILENCE: Final = 300.0
-"""Seconds without any sign of life from the watch after which the process is sick; the watch is renewed every minute."""
+"""Seconds without any sign of life from the watch after which the process is sick; the watch is renewed each minute."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Looks at one resource and takes the steps it needs, whatever the occasion: an event, a retry, a restart, a refresh."""
+"""Looks at one resource and takes the steps it needs, whatever the occasion: event, retry, restart, refresh."""
 
 import logging
 from collections.abc import Mapping
@@ -101,7 +101,10 @@ class Reconciler:
         meta = job.metadata
         ref = ObjectRef(meta.namespace, meta.name)
         record = self.records.get(ref)
-        if record is None or record.uid != meta.uid or record.job_id != job.spec.job_id:
+        if record is not None and (record.uid != meta.uid or record.job_id != job.spec.job_id):
+            self.forget(ref)  # its deletion was not seen
+            record = None
+        if record is None:
             record = self.records.put(Record(ref, meta.uid, meta.creation_timestamp, job.spec.job_id))
         secret = job.spec.credentials_secret_ref
         name = secret.name if secret is not None else None
@@ -203,7 +206,8 @@ class Reconciler:
     def _track(self, record: Record, job: ScheduledPreloadJob) -> None:
         """Let the refresh of the job's site watch over the resource from now on."""
         status = job.status
-        if status.job_id == job.spec.job_id and status.site_id:
+        known = self.records.get(record.ref) is record  # else it was deleted while it was worked on
+        if known and status.job_id == job.spec.job_id and status.site_id:
             resetting = status.reset is not None and status.reset.phase in (Phase.IN_FLIGHT, Phase.RETRYING)
             running = resetting or 0 < (status.progress or 0) < 100
             fresh_reset = status.reset is not None and status.reset.phase == Phase.SUCCEEDED and not status.progress

@@ -20,7 +20,7 @@ _ACTIVE_ROUNDS = 20
 """Refreshes after which a job whose numbers stand still no longer counts as running."""
 
 GroupKey = tuple[str, str | None, int]
-"""Namespace of the Secret, its name, and the site. Resources on the operator's own credentials share the namespace ""."""
+"""Namespace of the Secret, its name, and the site. Those on the operator's own credentials share the namespace ""."""
 
 
 @dataclass(slots=True)
@@ -139,18 +139,19 @@ class Refresher:
         self._changed.set()
 
     def _compare(self, group: Group, jobs: dict[str, EsaJob], begun: float) -> None:
-        healed, group.problem, group.failures = group.problem is not None, None, 0
+        group.problem, group.failures = None, 0
         for ref, member in list(group.members.items()):
             member.rounds_left = max(0, member.rounds_left - 1)
             record = self.records.get(ref)
             if record is None or member.since >= begun:
                 continue
             job = jobs.get(member.job_id)
+            troubled, record.trouble = record.trouble is not None, None
             if job is None:
                 record.doubt = True
                 self.wake(ref)
-            elif hash(facts(job)) != member.known or healed:
-                record.latest, record.trouble = job, None
+            elif hash(facts(job)) != member.known or troubled:
+                record.latest = job
                 if 0 < job.url_submitted < job.url_count:
                     member.rounds_left = _ACTIVE_ROUNDS
                 self.wake(ref)
