@@ -1,8 +1,10 @@
 """Watches the resources with kopf and hands them over; decides nothing."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -12,6 +14,8 @@ import kopf
 from esa_preload_operator.k8s.login import ConnectionInfo
 from esa_preload_operator.resources.job import GROUP, PLURAL, VERSION
 from esa_preload_operator.runtime.app import App
+
+logger = logging.getLogger(__name__)
 
 _RENEW_WATCH: Final = 60
 """Seconds after which the API server ends a watch, so that a silent one shows."""
@@ -107,13 +111,20 @@ async def watch(app: App, install_signals: Callable[[], None]) -> None:
         login = await app.login()
         return kopf.AiohttpSession(server=login.server, aiohttp_session=session_for(login, app))
 
-    tasks = await kopf.spawn_tasks(
-        registry=registry,
-        settings=watch_settings(),
-        clusterwide=not app.namespaces,
-        namespaces=app.namespaces,
-        identity=cast("Any", "esa-preload-operator"),  # else kopf asks for a user name, which an arbitrary UID lacks
-        stop_flag=asyncio.Event(),
-    )
-    install_signals()
-    await kopf.run_tasks(tasks, ignored=asyncio.all_tasks() - set(tasks))
+    while True:
+        tasks = await kopf.spawn_tasks(
+            registry=registry,
+            settings=watch_settings(),
+            clusterwide=not app.namespaces,
+            namespaces=app.namespaces,
+            identity=cast("Any", "esa-preload-operator"),  # else kopf asks for a user name; an arbitrary UID has none
+            stop_flag=asyncio.Event(),
+        )
+        install_signals()
+        try:
+            return await kopf.run_tasks(tasks, ignored=asyncio.all_tasks() - set(tasks))
+        except Exception as error:
+            # kopf lists anew after a 410 in the stream, but ends after one as the status of the answer.
+            if getattr(error, "status", None) != HTTPStatus.GONE:
+                raise
+            logger.info("the watch has expired; listing anew")
