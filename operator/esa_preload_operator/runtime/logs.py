@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from typing import Any, Final
 
@@ -9,6 +10,9 @@ from esa_preload_operator.domain.cleaning import format_micro_time
 
 _QUIET: Final = ("aiohttp.access", "httpx", "httpcore", "asyncio", "kopf", "kubernetes")
 """Loggers that would print each probe, each URL with its query, or each step of the framework."""
+
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class JsonFormatter(logging.Formatter):
@@ -31,11 +35,11 @@ class JsonFormatter(logging.Formatter):
 
 
 class PlainFormatter(logging.Formatter):
-    """One readable line a record: line breaks in messages can't forge another record."""
+    """One readable line a record: what ends a line or steers a terminal can't forge another record."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as a line."""
-        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], record.getMessage())
         line = f"{format_micro_time(record.created)} {record.levelname:<7} {message}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
