@@ -86,7 +86,8 @@ async def serve(health: Health, *, health_port: int, metrics_port: int) -> Calla
         await runner.setup()
         await web.TCPSite(runner, host=None, port=port).start()
         runners.append(runner)
-    ports = [runner.addresses[0][1] for runner in runners]
+    # Port 0 gives IPv4 and IPv6 different ports; the address with fewer parts is the one of IPv4.
+    ports = [min(runner.addresses, key=len)[1] for runner in runners]
     logger.info("health on port %d, metrics on port %d", *ports)
 
     async def close() -> None:

@@ -4,7 +4,15 @@ import platform
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
@@ -19,6 +27,8 @@ class Metrics(QueueMetrics):
     """All metrics of the process, in a registry of their own."""
 
     def __init__(self, version: str) -> None:
+        # They would double the series of each counter and tell nothing.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # published without this type
         self.registry: Final = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

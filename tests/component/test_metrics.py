@@ -1,0 +1,122 @@
+"""What a Prometheus reads: every metric, named as Prometheus' own rules want it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from esa_preload_operator.runtime import metrics as metrics_module
+from esa_preload_operator.runtime.metrics import Metrics
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+PREFIX = "esa_operator_"
+BUILD = PREFIX + "build_info"
+# See Prometheus, "Metric and label naming": base units only.
+OTHER_UNITS = r"_(milliseconds|ms|minutes|hours|days|percent|kilobytes|megabytes|bits)(_|$)"
+RESERVED_ENDS = ("_sum", "_count", "_bucket", "_total", "_info")
+
+
+@pytest.fixture
+def live() -> Metrics:
+    """Metrics after a life in which everything happened."""
+    made = Metrics("1.2.3")
+    made.watch_gauges(depth=lambda: 1, unfinished=lambda: 2.5, longest=lambda: 1.5, resources=lambda: 7)
+    made.added()
+    made.waited(0.1)
+    made.worked(0.2, "success")
+    made.retried()
+    made.called("GetScheduledPreloadJob", "OK", 0.1)
+    made.reset_ended("Succeeded", "Annotation")
+    made.reset_undecidable("progress proves nothing")
+    made.leads(leading=True)
+    made.watch_seen(1.0)
+    return made
+
+
+def families(metrics: Metrics) -> dict[str, Metric]:
+    return {family.name: family for family in text_string_to_metric_families(metrics.text().decode())}
+
+
+def named_in_the_source() -> set[str]:
+    """First arguments of the methods that make metrics."""
+    tree = ast.parse(inspect.getsource(metrics_module))
+    return {
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"_counter", "_gauge", "_histogram"}
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    }
+
+
+def test_every_metric_of_the_source_is_there_with_a_sample(live: Metrics) -> None:
+    shown = families(live)
+    wanted = {PREFIX + name for name in named_in_the_source()}
+    assert len(wanted) >= 15
+    for name in wanted:
+        assert name in shown, name
+        assert shown[name].samples, name
+    ours = {name for name in shown if name.startswith(PREFIX)}
+    assert ours - {BUILD} - wanted == set()
+
+
+def test_nothing_but_our_own_and_the_process_itself_is_shown(live: Metrics) -> None:
+    for name in families(live):
+        assert name.startswith((PREFIX, "process_", "python_")), name
+
+
+def test_names_follow_the_rules(live: Metrics) -> None:
+    for name, family in families(live).items():
+        if not name.startswith(PREFIX) or name == BUILD:
+            continue
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", name), name
+        assert not re.search(OTHER_UNITS, name), name
+        assert not name.endswith(RESERVED_ENDS), name
+        assert family.documentation.endswith("."), name
+        for sample in family.samples:
+            if family.type == "counter":
+                assert sample.name.endswith("_total"), sample.name
+            else:
+                assert not sample.name.endswith("_total"), sample.name
+            assert not {"namespace", "name", "uid", "token", "job_id"} & set(sample.labels), sample.name
+        if family.type == "histogram":
+            assert name.endswith(("_seconds", "_bytes")), name
+
+
+def test_values_are_what_happened(live: Metrics) -> None:
+    def value(name: str, **labels: str) -> float | None:
+        return live.registry.get_sample_value(PREFIX + name, labels)
+
+    assert value("reconcile_total", result="success") == 1
+    assert value("reconcile_duration_seconds_count", result="success") == 1
+    assert value("workqueue_adds_total") == value("workqueue_retries_total") == value("workqueue_depth") == 1
+    assert value("workqueue_queue_duration_seconds_sum") == 0.1
+    assert value("workqueue_unfinished_work_seconds") == 2.5
+    assert value("workqueue_longest_running_processor_seconds") == 1.5
+    assert value("esa_requests_total", action="GetScheduledPreloadJob", code="OK") == 1
+    assert value("resets_total", outcome="Succeeded", trigger="Annotation") == 1
+    assert value("resets_undecidable_total", why="progress proves nothing") == 1
+    assert value("leader") == value("watch_last_seen_timestamp_seconds") == 1
+    assert value("resources") == 7
+    live.leads(leading=False)
+    assert value("leader") == 0
+
+
+def test_codes_that_esa_invents_do_not_grow_the_metrics_without_bound(live: Metrics) -> None:
+    for number in range(1000):
+        live.called("GetScheduledPreloadJob", f"Invented{number}", 0.1)
+    codes = {sample.labels["code"] for sample in families(live)[PREFIX + "esa_requests"].samples}
+    assert len(codes) == 101
+    assert "other" in codes
+    for number in range(1000):
+        live.called("GetScheduledPreloadJob", f"Invented{number}", 0.1)
+    assert {sample.labels["code"] for sample in families(live)[PREFIX + "esa_requests"].samples} == codes
