@@ -91,6 +91,11 @@ def refreshed(job: ScheduledPreloadJob, seen: EsaJob, wall: float) -> Status:
     return _with_verdict(job, {}, seen, verdict, wall)
 
 
+def acknowledged(job: ScheduledPreloadJob, wall: float) -> Status:
+    """Return the status after a change of the spec that ESA need not be asked about."""
+    return _with_verdict(job, {}, None, _healthy(job), wall)
+
+
 def troubled(job: ScheduledPreloadJob, problem: Problem, wall: float) -> Status:
     """Return the status with a problem that is not about one reset."""
     return _with_verdict(job, {}, None, verdict_of(problem), wall)

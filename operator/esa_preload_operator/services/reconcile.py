@@ -22,7 +22,15 @@ from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.reset import advance, hurry
 from esa_preload_operator.domain.reset_values import Observed, Phase, Rest, Rules
 from esa_preload_operator.domain.retry import retry_delay
-from esa_preload_operator.domain.status import facts, is_healthy, refreshed, stored_facts, troubled, view_of
+from esa_preload_operator.domain.status import (
+    acknowledged,
+    facts,
+    is_healthy,
+    refreshed,
+    stored_facts,
+    troubled,
+    view_of,
+)
 from esa_preload_operator.resources.job import Metadata, ScheduledPreloadJob, Spec, Status
 from esa_preload_operator.services.records import Record, Records
 from esa_preload_operator.services.refresh import Refresher
@@ -109,7 +117,7 @@ class Reconciler:
         secret = job.spec.credentials_secret_ref
         name = secret.name if secret is not None else None
         if name != record.secret_name:
-            record.secret_name = name
+            record.secret_name, record.proven = name, False
             hurry_up(record)
         record.version = max(record.version, int(meta.resource_version))
         return record
@@ -143,6 +151,8 @@ class Reconciler:
             latest, record.latest = record.latest, None
             if facts(latest) != stored_facts(status) or not self._settled(job):
                 job = await self._store(record, job, refreshed(job, latest, self.outside.clock.wall()))
+        elif record.proven and not record.doubt and is_healthy(status) and not self._settled(job):
+            job = await self._store(record, job, acknowledged(job, self.outside.clock.wall()))
         if self._settled(job) and not record.doubt:
             record.failures = 0
             self._track(record, job)
@@ -206,6 +216,7 @@ class Reconciler:
     def _track(self, record: Record, job: ScheduledPreloadJob) -> None:
         """Let the refresh of the job's site watch over the resource from now on."""
         status = job.status
+        record.proven = record.proven or (self._settled(job) and is_healthy(status))
         known = self.records.get(record.ref) is record  # else it was deleted while it was worked on
         if known and status.job_id == job.spec.job_id and status.site_id:
             resetting = status.reset is not None and status.reset.phase in (Phase.IN_FLIGHT, Phase.RETRYING)

@@ -29,6 +29,8 @@ class Record:
     """What a refresh found and the status does not show yet."""
     doubt: bool = False
     """A refresh missed the job, or something failed: look at it again."""
+    proven: bool = False
+    """ESA has told about the job with these credentials, so that another change of the spec needs no look."""
     retry_at: float = 0.0
     failures: int = 0
     trouble: Problem | None = None
