@@ -8,7 +8,7 @@ MAX_TEXT: Final = 4096
 """Bytes of one string from ESA in a status: a status that grows too large could not be written at all."""
 INT64_MAX: Final = 2**63 - 1
 
-_QUERY: Final = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+_QUERY: Final = re.compile(r"(https?://[^\s?#\"<>]*)[?#][^\s\"<>]*", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -24,7 +24,8 @@ def clean_text(text: object, limit: int = MAX_TEXT) -> str:
     """Text without control characters and without query strings, which may carry signatures, cut to `limit` bytes."""
     if text is None:
         return ""
-    return cut(_QUERY.sub(r"\1", _CONTROL.sub(" ", str(text))), limit)
+    raw = str(text)[: 4 * limit]  # the pattern below takes quadratic time on many unfinished addresses
+    return cut(_QUERY.sub(r"\1", _CONTROL.sub(" ", raw)), limit)
 
 
 def clean_count(value: object) -> int:
@@ -54,12 +55,12 @@ def clean_time(text: object) -> str:
 
 def format_time(epoch: float) -> str:
     """RFC 3339 in UTC, whole seconds."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def format_micro_time(epoch: float) -> str:
     """RFC 3339 in UTC with microseconds."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str | None) -> float | None:
