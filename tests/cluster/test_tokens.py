@@ -23,6 +23,10 @@ def tokens_of(world: World, number: int = 1) -> dict[str, str]:
     return tokens
 
 
+async def asks_for(world: World, number: int, token: str) -> None:
+    await world.until(lambda: tokens_of(world, number) == {RESET_KEY: token})
+
+
 async def phase(world: World, number: int, wanted: str) -> dict[str, Any]:
     status: dict[str, Any] = await world.until(
         lambda: (found := world.status(number)).get("reset", {}).get("phase") == wanted and found
@@ -146,7 +150,7 @@ async def test_a_token_older_than_its_object_is_handled_without_a_call(world: Wo
         assert status["reset"]["phase"] == "Withdrawn"
         assert "StaleToken" in status["reset"]["message"]
         assert status.get("lastResetTime") is None
-        await world.until(lambda number=number: world.condition(number)["status"] == "True")
+        await world.reason(number, "Ready")
     await world.handled(5, recently)
     status = await world.handled(6, "now", RESET_KEY_PREFIXED)
     assert status["handledResets"] == {RESET_KEY: old[1], RESET_KEY_PREFIXED: "now"}
@@ -168,9 +172,7 @@ async def test_requests_that_come_too_soon_are_held_and_become_one(world: World)
     for token in ("second", "third"):
         for number in (1, 2):
             world.annotate(number, token)
-            await world.until(
-                lambda number=number, token=token: tokens_of(world, number) == {RESET_KEY: token}  # type: ignore[misc]
-            )
+            await asks_for(world, number, token)
     for number in (1, 2):
         status = await phase(world, number, "Held") if number == 2 else world.status(number)
         if status["reset"]["phase"] == "Held":

@@ -32,4 +32,4 @@ def writes(world: World) -> list[tuple[str, str]]:
 
 def lonely(world: World, **settings: str) -> OperatorProcess:
     """Start an operator that needs no lease, and wait until it watches."""
-    return world.operator(LEADER_ELECTION="false", **settings).wait_to_lead()
+    return world.operator(None, LEADER_ELECTION="false", **settings).wait_to_lead()
