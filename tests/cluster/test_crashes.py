@@ -74,7 +74,7 @@ def complaints(lane: Lane, ending: Ending, submitted: int) -> list[str]:
     status, world = ending.status, lane.world
     conditions = {each["type"]: each["status"] for each in status["conditions"]}
     extra = ending.resets - 1
-    told = ending.undecidable > 0 or "answer" in status["reset"].get("message", "")
+    told = ending.undecidable == extra and "called again" in status["reset"].get("message", "")
     checks = {
         f"{ending.resets} resets": ending.resets == 1 if submitted else ending.resets in (1, 2),
         "an extra reset that nobody tells of": extra == 0 or told,

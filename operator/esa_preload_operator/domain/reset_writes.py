@@ -14,7 +14,7 @@ _MAX_MESSAGE = 1024
 def claim(view: View, intent: ResetRecord, job: EsaJob, *, repeats: ResetRecord | None) -> Write:
     """Announce a call before it is made; the tokens count as open until its outcome is stored."""
     if repeats is not None:
-        doubt = f"the answer to attempt {repeats.attempts} was lost and the job's progress does not show a reset; calling again"
+        doubt = f"the answer to attempt {repeats.attempts} was lost and the job's progress does not show a reset; called again"
         intent = replace(intent, message=doubt)
     return Write(view, intent, handled=without(view.handled, intent.tokens), job=job)
 
@@ -23,7 +23,8 @@ def outcome(view: View, answer: Answer, now: Moment) -> Write:
     """Store the answer to a call, for the tokens of its intent and never for newer ones."""
     result = answer.result
     if isinstance(result, EsaJob):
-        record = _ended(answer.intent, Phase.SUCCEEDED, now, request_id=result.request_id, message="")
+        told = answer.intent.message  # that a call was repeated without proof stays told
+        record = _ended(answer.intent, Phase.SUCCEEDED, now, request_id=result.request_id, message=told)
         notice = Notice(
             Reason.RESET_SUCCEEDED, f"ESA reset job {record.job_id} for {_name(record.tokens)}{_request(result)}"
         )
