@@ -59,7 +59,9 @@ def session_for(login: ConnectionInfo, app: App) -> aiohttp.ClientSession:
             """Parse the body as usual."""
             body = await super().json(**options)
             if self.url.path.endswith(f"/{PLURAL}") and isinstance(body, dict):
-                app.listed(len(body.get("items") or ()))
+                rest = (body.get("metadata") or {}).get("continue")
+                page = body.get("items") or ()
+                app.listed(self.url.path, page, begins="continue" not in self.url.query, ends=not rest)
             return body
 
     headers = {"Authorization": f"{login.scheme or 'Bearer'} {login.token}"} if login.token else {}

@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Final
@@ -16,7 +16,8 @@ from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.reset_values import Rules
 from esa_preload_operator.domain.tokens import asked_tokens, without
 from esa_preload_operator.esa.accounts import AccountPool, Policy
-from esa_preload_operator.esa.endpoint import check_endpoint
+from esa_preload_operator.esa.endpoint import resolve_endpoint
+from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.transport import Connections
 from esa_preload_operator.k8s.connection import Connection, RequestError, connect
 from esa_preload_operator.k8s.events import EventRecorder
@@ -65,6 +66,8 @@ class App:
     _listed: int = 0
     _seen: int = 0
     _streams: set[str] = field(default_factory=set)
+    _names: dict[str, set[ObjectRef]] = field(default_factory=dict)
+    """Names of a list that is under way, by its path."""
     _early: set[ObjectRef] = field(default_factory=set)
     """Resources whose turn comes once all are listed, because an older one may be about the same job."""
 
@@ -81,9 +84,24 @@ class App:
         """Note a sign of life from the watch."""
         self.health.watch_seen()
 
-    def listed(self, count: int) -> None:
-        """Note that some objects of a list have arrived and will be observed."""
-        self._listed += count
+    def listed(self, path: str, page: Sequence[Body], *, begins: bool, ends: bool) -> None:
+        """Note that a page of a list has arrived and its objects will be observed.
+
+        A later list tells of deletions that the watch has missed: what it lacks is read to be sure.
+        """
+        self._listed += len(page)
+        if not self.health.synced:
+            return
+        names = self._names.setdefault(path, set())
+        if begins:
+            names.clear()
+        names.update(ObjectRef(body["metadata"]["namespace"], body["metadata"]["name"]) for body in page)
+        if ends:
+            del self._names[path]
+            for record in self.records:
+                own = "/namespaces/" not in path or path.endswith(f"/namespaces/{record.ref.namespace}/{PLURAL}")
+                if own and record.ref not in names:
+                    self.queue.add(record.ref, urgent=False)
 
     def streaming(self, path: str) -> None:
         """Note that the list of a path is over."""
@@ -139,6 +157,14 @@ class App:
                 hurry_up(record)
                 self.queue.add(record.ref)
 
+    def own_credentials_healed(self) -> None:
+        """Try again at once what failed while the operator had no credentials of its own."""
+        self.refresher.credentials_changed("", None)
+        for record in self.records:
+            if record.secret_name is None:
+                hurry_up(record)
+                self.queue.add(record.ref)
+
 
 def asks(body: Mapping[str, Any]) -> bool:
     """Say whether an object asks for a reset: those go first."""
@@ -155,7 +181,7 @@ async def open_app(settings: Settings, context: str | None) -> AsyncIterator[App
         SettingsError: the endpoint or the Kubernetes login can't be used; the message is one line.
     """
     try:
-        endpoint = check_endpoint(settings.endpoint, allow_http=settings.allow_http_endpoint)
+        endpoint = resolve_endpoint(settings.endpoint, allow_http=settings.allow_http_endpoint)
     except ValueError as error:
         raise SettingsError(f"ESA_OPERATOR_ENDPOINT (--endpoint): {error}") from None
     try:
@@ -196,7 +222,14 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         ),
         Connections(endpoint, request_timeout=settings.request_timeout),
         read_secret=secret_cache.read,
-        environment=os.environ,
+        own=OwnCredentials(
+            os.environ,
+            request_timeout=settings.request_timeout,
+            allow_http=settings.allow_http_endpoint,
+            ecs_ram_role=settings.ecs_ram_role,
+            observe=metrics.called,
+            on_healed=lambda: app.own_credentials_healed(),  # noqa: PLW0108 - the app comes later
+        ),
         max_calls_per_second=settings.max_calls_per_second,
         observe=metrics.called,
     )
