@@ -16,7 +16,7 @@ def claim(view: View, intent: ResetRecord, job: EsaJob, *, repeats: ResetRecord 
     if repeats is not None:
         doubt = f"the answer to attempt {repeats.attempts} was lost and the job's progress does not show a reset; called again"
         intent = replace(intent, message=doubt)
-    return Write(view, intent, handled=without(view.handled, intent.tokens), job=job)
+    return Write(view, intent, _still_handled(view, intent.tokens), job=job)
 
 
 def outcome(view: View, answer: Answer, now: Moment) -> Write:
@@ -33,7 +33,7 @@ def outcome(view: View, answer: Answer, now: Moment) -> Write:
     if result.healer is Healer.AUTHOR:
         return _failed(view, answer.intent, result, now)
     record = replace(answer.intent, phase=Phase.RETRYING, message=_short(result), request_id=result.request_id)
-    return Write(view, record, handled=view.handled, problem=result, notice=_complaint(result))
+    return Write(view, record, _still_handled(view, ()), problem=result, notice=_complaint(result))
 
 
 def confirmed(view: View, intent: ResetRecord, job: EsaJob, now: Moment) -> Write:
@@ -54,7 +54,7 @@ def failed_look(view: View, wanted: Tokens, problem: Problem, now: Moment) -> Wr
         intent = open_intent or ResetRecord(phase=Phase.FAILED, job_id=view.job_id, tokens=wanted, trigger="Annotation")
         return _failed(view, intent, problem, now)
     if open_intent is not None:
-        return Write(view, open_intent, view.handled, problem=problem, notice=_complaint(problem))
+        return Write(view, open_intent, _still_handled(view, ()), problem=problem, notice=_complaint(problem))
     attempts = view.record.attempts if view.record is not None and view.record.phase == Phase.RETRYING else 0
     record = ResetRecord(
         phase=Phase.RETRYING,
@@ -64,7 +64,7 @@ def failed_look(view: View, wanted: Tokens, problem: Problem, now: Moment) -> Wr
         attempts=attempts,
         message=_short(problem),
     )
-    return Write(view, record, without(view.handled, wanted), problem=problem, notice=_complaint(problem))
+    return Write(view, record, _still_handled(view, wanted), problem=problem, notice=_complaint(problem))
 
 
 def close(view: View, phase: Phase, now: Moment) -> Write:
@@ -79,7 +79,7 @@ def close(view: View, phase: Phase, now: Moment) -> Write:
         record = replace(
             record, message="the request disappeared while the answer to its call was lost; not called again"
         )
-    return Write(view, record, handled_after(view.handled, view.asked, ()), outcome=phase)
+    return Write(view, record, _still_handled(view, ()), outcome=phase)
 
 
 def stale(view: View, tokens: Tokens, wanted: Tokens, now: Moment) -> Write:
@@ -101,12 +101,12 @@ def hold(view: View, tokens: Tokens, due: float) -> Write:
     """Hold a request that came too soon after the last reset; `due` is in epoch seconds."""
     message = f"held by minResetInterval until {format_time(due)}"
     record = ResetRecord(phase=Phase.HELD, job_id=view.job_id, tokens=tokens, trigger="Annotation", message=message)
-    return Write(view, record, without(view.handled, tokens), due=due)
+    return Write(view, record, _still_handled(view, tokens), due=due)
 
 
 def forget(view: View) -> Write:
     """Drop handled tokens whose annotation is gone, so that they can be asked for again."""
-    return Write(view, view.record, handled_after(view.handled, view.asked, ()))
+    return Write(view, view.record, _still_handled(view, ()))
 
 
 def outdated(view: View) -> Write:
@@ -117,7 +117,7 @@ def outdated(view: View) -> Write:
         healer=Healer.ACCOUNT,
         reason=Reason.CRD_OUTDATED,
     )
-    return Write(view, None, view.handled, problem=problem, notice=_complaint(problem))
+    return Write(view, None, _still_handled(view, ()), problem=problem, notice=_complaint(problem))
 
 
 def _failed(view: View, intent: ResetRecord, problem: Problem, now: Moment) -> Write:
@@ -133,6 +133,11 @@ def _ended(intent: ResetRecord, phase: Phase, now: Moment, *, request_id: str, m
 
 def _handled(view: View, record: ResetRecord) -> Tokens:
     return handled_after(view.handled, view.asked, record.tokens)
+
+
+def _still_handled(view: View, opened: Tokens) -> Tokens:
+    """Return what stays handled while `opened` asks: every write forgets tokens whose annotation is gone."""
+    return handled_after(without(view.handled, opened), view.asked, ())
 
 
 def _complaint(problem: Problem) -> Notice:

@@ -58,12 +58,12 @@ SCOPES = (
     Scope("2 owners at once: crash, lost answer", A, Left(crash=1, lose=1), owners=2),
     Scope("2 owners at once: pause, lost answer", A, Left(lose=1, pause=1), owners=2),
     Scope("2 owners at once: failures", A, Left(lose=1, refuse=1, throttle=1), owners=2),
-    Scope("2 owners at once: removal", A_AGAIN, Left(lose=1, remove=1), owners=2),
     Scope("2 owners at once: foreign reset", A, Left(lose=1, foreign=1), owners=2),
 )
 """Scopes for every run of the tests."""
 
 LARGE = (
+    Scope("2 owners at once: removal", A_AGAIN, Left(lose=1, remove=1), owners=2),
     Scope("lease: 2 tokens, crash, pause, lost answer", A_B, Left(crash=1, lose=1, pause=1), owners=2, lease=1),
     Scope("lease: 2 keys, crash, pause, lost answer", TWO_KEYS, Left(crash=1, lose=1, pause=1), owners=2, lease=1),
     Scope("late writes, 2 tokens", A_B, Left(crash=1, lose=1, late_write=2)),

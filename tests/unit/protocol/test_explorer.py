@@ -13,6 +13,7 @@ UNDECIDABLE = {
     "nothing submitted at first": "a",
     "removal and regrowth": "a",
     "unbounded network": "ab",
+    "2 owners at once: foreign reset": "a",
     "lease: pause between check and send": "b",
     "the counter falls, the status is wiped": "acd",
 }

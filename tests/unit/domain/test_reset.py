@@ -1,0 +1,230 @@
+from dataclasses import replace
+
+import pytest
+
+from esa_preload_operator.domain.errors import Reason
+from esa_preload_operator.domain.reset import requested
+from esa_preload_operator.domain.reset_values import (
+    Answered,
+    CallFailed,
+    Look,
+    Looked,
+    LookFailed,
+    Phase,
+    Read,
+    ResetRecord,
+    Rest,
+    Send,
+    View,
+    Write,
+)
+from esa_preload_operator.domain.tokens import normalise
+from esa_preload_operator.resources.job import RESET_KEY, RESET_KEY_PREFIXED
+from support.protocol import CREATED, NOT_FOUND, WALL, Process, Resource, expect, job, problem, sent
+
+OTHER_KEY = RESET_KEY_PREFIXED
+
+
+def _asked(token: str = "A", key: str = RESET_KEY) -> Resource:
+    resource = Resource()
+    resource.ask(token, key)
+    return resource
+
+
+def _record(resource: Resource) -> ResetRecord:
+    assert resource.view.record is not None
+    return resource.view.record
+
+
+def _failed(token: str = "A") -> Resource:
+    """A resource whose reset failed for good."""
+    p0, resource = Process(), _asked(token)
+    expect(Look, p0.sees(resource))
+    expect(Rest, p0.writes(resource, p0.on(LookFailed(NOT_FOUND))))
+    assert _record(resource).phase == Phase.FAILED
+    return resource
+
+
+# An undisturbed reset.
+
+
+def test_a_reset_is_one_look_two_writes_and_one_call() -> None:
+    p0, resource = Process(), _asked()
+
+    look = expect(Look, p0.sees(resource))
+    intent = expect(Write, p0.on(Looked(job(2))))
+    send = expect(Send, p0.writes(resource, intent))
+    outcome = expect(Write, p0.on(Answered(job(0))))
+    rest = expect(Rest, p0.writes(resource, outcome))
+
+    assert look.job_id == send.intent.job_id == "J1"
+    assert intent.record == send.intent
+    assert (send.intent.submitted_before, send.intent.attempts, send.intent.owner) == (2, 1, "p0")
+    assert outcome.notice is not None
+    assert outcome.notice.reason is Reason.RESET_SUCCEEDED
+    assert (_record(resource).phase, _record(resource).request_id) == (Phase.SUCCEEDED, "R1")
+    assert rest.until is None
+
+
+def test_a_resource_that_needs_nothing_gets_no_write() -> None:
+    resource = Resource()
+    assert Process().sees(resource) == Rest()
+    resource.edit(asked=((RESET_KEY, "A"),), handled=((RESET_KEY, "A"),))
+    assert Process().sees(resource) == Rest()
+
+
+def test_both_keys_at_once_are_one_reset() -> None:
+    p0, resource = Process(), _asked()
+    resource.ask("B", OTHER_KEY)
+    send = sent(p0, resource)
+    assert dict(send.intent.tokens) == {RESET_KEY: "A", OTHER_KEY: "B"}
+    expect(Rest, p0.writes(resource, p0.on(Answered(job()))))
+    assert resource.view.handled == resource.view.asked
+
+
+def test_a_key_that_is_set_during_a_reset_is_a_reset_of_its_own() -> None:
+    p0, resource = Process(), _asked()
+    sent(p0, resource)
+    resource.ask("B", OTHER_KEY)
+    expect(Read, p0.writes(resource, p0.on(Answered(job()))))
+    expect(Look, p0.writes(resource, p0.sees(resource, fresh=True)))
+    assert dict(resource.view.handled) == {RESET_KEY: "A"}
+
+
+@pytest.mark.parametrize("token", ["x" * 200_000, "two\nlines\r\n", "\x00", "ü" * 1000, "'\"{}"])
+def test_any_token_is_reset_once_and_shown_within_bounds(token: str) -> None:
+    p0, resource = Process(), _asked(normalise(token))
+    sent(p0, resource)
+    outcome = expect(Write, p0.on(Answered(job())))
+    assert outcome.notice is not None
+    assert len(outcome.notice.message) < 1024
+    assert "\n" not in outcome.notice.message
+    assert expect(Rest, p0.writes(resource, outcome)) == Rest()
+
+
+# Tokens that come and go.
+
+
+def test_a_token_that_was_removed_and_set_again_asks_again() -> None:
+    p0, resource = Process(), _asked("true")
+    sent(p0, resource)
+    expect(Rest, p0.writes(resource, p0.on(Answered(job()))))
+
+    resource.ask("")
+    assert expect(Rest, p0.writes(resource, p0.sees(resource))) == Rest()
+    assert resource.view.handled == ()
+    assert _record(resource).phase == Phase.SUCCEEDED
+    resource.ask("true")
+    expect(Look, p0.sees(resource))
+
+
+def test_a_time_that_was_removed_and_set_again_is_not_repeated() -> None:
+    token = str(int(WALL))
+    p0, resource = Process(), _asked(token)
+    sent(p0, resource)
+    expect(Rest, p0.writes(resource, p0.on(Answered(job()))))
+    resource.ask("")
+    assert p0.sees(resource) == Rest()
+    resource.ask(token)
+    assert p0.sees(resource) == Rest()
+
+
+def test_a_token_that_disappears_during_its_call_can_be_set_again() -> None:
+    p0, resource = Process(), _asked()
+    sent(p0, resource)
+    resource.ask("")
+    expect(Read, p0.writes(resource, p0.on(Answered(job()))))
+    expect(Rest, p0.writes(resource, p0.sees(resource, fresh=True)))
+    assert resource.view.handled == ()
+    resource.ask("A")
+    expect(Look, p0.sees(resource))
+
+
+def test_a_token_older_than_the_object_is_handled_without_a_call() -> None:
+    p0, resource = Process(), _asked(str(int(CREATED - 3601)))
+    write = expect(Write, p0.sees(resource))
+    assert write.notice is not None
+    assert write.notice.reason is Reason.STALE_TOKEN
+    assert p0.writes(resource, write) == Rest()
+    assert resource.view.handled == resource.view.asked
+    assert _record(resource).phase == Phase.WITHDRAWN
+
+
+def test_a_stale_token_does_not_take_a_present_one_with_it() -> None:
+    p0, resource = Process(), _asked(str(int(CREATED - 3601)))
+    resource.ask("B", OTHER_KEY)
+    expect(Look, p0.writes(resource, p0.sees(resource)))
+    assert set(dict(resource.view.handled)) == {RESET_KEY}
+
+
+def test_a_stale_token_does_not_swallow_what_a_changed_spec_tries_again() -> None:
+    resource = _failed()
+    resource.ask(str(int(CREATED - 3601)), OTHER_KEY)
+    resource.edit(changed=True)
+    p0 = Process()
+    expect(Look, p0.writes(resource, p0.sees(resource)))
+    assert requested(resource.view) == ((RESET_KEY, "A"),)
+
+
+def test_a_request_that_disappears_before_recovery_is_withdrawn_without_a_call() -> None:
+    resource = _asked()
+    sent(Process(), resource)
+    resource.ask("")
+    p1 = Process(name="p1")
+    expect(Rest, p1.sees(resource))
+    p1.at = p1.rules.deadline
+    expect(Look, p1.sees(resource, fresh=True))
+    assert p1.writes(resource, p1.on(Looked(job(1)))) == Rest()
+    assert (_record(resource).phase, resource.view.handled) == (Phase.WITHDRAWN, ())
+
+
+def test_a_request_that_disappears_while_it_is_retried_is_withdrawn() -> None:
+    p0, resource = Process(), _asked()
+    sent(p0, resource)
+    expect(Rest, p0.writes(resource, p0.on(CallFailed(problem()))))
+    resource.ask("")
+    assert p0.writes(resource, p0.sees(resource)) == Rest()
+    assert _record(resource).phase == Phase.WITHDRAWN
+
+
+# minResetInterval.
+
+
+def test_requests_that_come_too_soon_are_held_and_become_one_reset() -> None:
+    p0, resource = Process(), _asked()
+    resource.edit(last_reset=WALL - 10.0, min_interval=60.0)
+
+    held = expect(Write, p0.sees(resource))
+    rest = expect(Rest, p0.writes(resource, held))
+    assert held.due == WALL + 50.0
+    assert rest.until == 50.0
+    assert _record(resource).phase == Phase.HELD
+    assert expect(Rest, p0.sees(resource)).until == 50.0
+
+    resource.ask("B")
+    rest = expect(Rest, p0.writes(resource, p0.sees(resource)))
+    p0.at = 50.0
+    assert dict(sent(p0, resource).intent.tokens) == {RESET_KEY: "B"}
+
+
+def test_the_operator_s_interval_is_a_floor() -> None:
+    p0, resource = Process(), _asked()
+    p0.rules = replace(p0.rules, min_interval=100.0)
+    resource.edit(last_reset=WALL, min_interval=60.0)
+    assert expect(Write, p0.sees(resource)).due == WALL + 100.0
+
+
+def test_a_held_request_that_disappears_is_withdrawn() -> None:
+    p0, resource = Process(), _asked()
+    resource.edit(last_reset=WALL, min_interval=60.0)
+    expect(Rest, p0.writes(resource, p0.sees(resource)))
+    resource.ask("")
+    assert p0.writes(resource, p0.sees(resource)) == Rest()
+    assert _record(resource).phase == Phase.WITHDRAWN
+
+
+def test_requested_counts_every_key_on_its_own() -> None:
+    view = View(
+        uid="u", version=1, job_id="J1", asked=((OTHER_KEY, "B"), (RESET_KEY, "A")), handled=((RESET_KEY, "A"),)
+    )
+    assert requested(view) == ((OTHER_KEY, "B"),)

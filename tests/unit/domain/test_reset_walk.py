@@ -1,0 +1,192 @@
+"""Whatever happens, in any order that fits the steps, the protocol goes on in a way that makes sense."""
+
+from dataclasses import replace
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
+from esa_preload_operator.domain.reset import NOT_SENT, advance
+from esa_preload_operator.domain.reset_values import (
+    Answered,
+    CallFailed,
+    Conflicted,
+    Happening,
+    Look,
+    Looked,
+    LookFailed,
+    Memory,
+    Moment,
+    Observed,
+    Phase,
+    Read,
+    ResetRecord,
+    Rest,
+    Rules,
+    Send,
+    Step,
+    Stored,
+    View,
+    Write,
+    WriteLost,
+    WriteRefused,
+)
+from esa_preload_operator.domain.tokens import Tokens, token_time
+from esa_preload_operator.resources.job import RESET_KEYS
+from support.protocol import CREATED, WALL, job
+
+VALUES = ("A", "B", "true", "two\nlines", "ü" * 100, str(int(WALL)), str(int(CREATED - 7200)))
+
+
+def _tokens(dice: Random) -> Tokens:
+    return tuple(sorted((key, dice.choice(VALUES)) for key in RESET_KEYS if dice.random() < 0.6))
+
+
+def _record(dice: Random) -> ResetRecord | None:
+    if dice.random() < 0.3:
+        return None
+    return ResetRecord(
+        phase=dice.choice([*Phase, Phase.IN_FLIGHT, Phase.IN_FLIGHT, "Unheard"]),
+        job_id=dice.choice(["J1", "J1", "J2", ""]),
+        tokens=_tokens(dice),
+        owner=dice.choice(["p0", "p1"]),
+        submitted_before=dice.choice([None, 0, 1, 2]),
+        attempts=dice.randint(0, 5),
+    )
+
+
+def _view(dice: Random) -> View:
+    return View(
+        uid=dice.choice("uuuv"),
+        version=dice.randint(1, 100),
+        job_id=dice.choice(["J1", "J1", "J2"]),
+        asked=_tokens(dice),
+        handled=_tokens(dice),
+        record=_record(dice),
+        created=CREATED,
+        changed=dice.random() < 0.3,
+        last_reset=dice.choice([None, WALL - 100.0, WALL, WALL + 100.0]),
+        min_interval=dice.choice([0.0, 0.0, 60.0]),
+    )
+
+
+def _problem(dice: Random) -> Problem:
+    return Problem(
+        code=dice.choice(["X", "Y", NOT_SENT]),
+        message="m" * dice.choice([0, 1, 5000]),
+        healer=dice.choice([*Healer]),
+        reason=dice.choice([*Reason]),
+        delivery=dice.choice([*Delivery]),
+        retry_after=dice.choice([None, 0.0, 1000.0]),
+    )
+
+
+def _happens(dice: Random, step: Step) -> Happening:
+    """Something that can happen after this step."""
+    seen = job(dice.randint(0, 3), dice.choice(["J1", "J2", ""]))
+    may: list[Happening]
+    match step:
+        case Read():
+            return Observed(_view(dice), fresh=True)
+        case Look():
+            may = [Looked(seen), Looked(seen), LookFailed(_problem(dice))]
+        case Send():
+            may = [Answered(seen), CallFailed(_problem(dice))]
+        case Rest():
+            return Observed(_view(dice), fresh=dice.random() < 0.5)
+        case Write(view=view, record=record, handled=handled):
+            kept = replace(view, record=record, handled=handled, version=view.version + 1, changed=False)
+            pruned = replace(kept, record=None)
+            likely: list[Happening] = [Stored(kept)] * 6
+            may = [*likely, Stored(pruned), Conflicted(), WriteLost(), WriteRefused(_problem(dice))]
+    return dice.choice(may)
+
+
+def _makes_sense(before: Step, happened: Happening, step: Step, memory: Memory, now: Moment) -> None:
+    match step:
+        case Read():
+            fresh = isinstance(happened, Observed) and happened.fresh
+            assert not fresh, "what was just read is read again"
+        case Look(job_id=job_id):
+            assert memory.view is not None
+            assert job_id == memory.view.job_id
+        case Write(view=view, record=record, handled=handled):
+            _judge_write(view, record, handled)
+        case Send(intent=intent, not_after=not_after):
+            assert isinstance(before, Write)
+            assert isinstance(happened, Stored)
+            assert intent == before.record == happened.view.record
+            assert intent.phase == Phase.IN_FLIGHT
+            assert intent.tokens
+            assert intent.owner == "p0"
+            assert not_after >= now.steady
+        case Rest(until=until):
+            assert until is None or until > now.steady
+
+
+def _judge_write(view: View, record: ResetRecord | None, handled: tuple[tuple[str, str], ...]) -> None:
+    assert list(handled) == sorted(handled)
+    assert len(dict(handled)) == len(handled)
+    done = set(record.tokens) if record is not None else set()
+    assert set(handled) <= set(view.handled) | done
+    for key, token in handled:
+        assert key in dict(view.asked) or token_time(token) is not None
+    if record is not None:
+        assert len(record.message.encode()) <= 1024
+
+
+seeds = st.integers(0, 2**32)
+
+
+@settings(max_examples=500, deadline=None)
+@given(seeds, st.integers(1, 60))
+def test_any_order_of_events_is_answered_by_a_step_that_makes_sense(seed: int, length: int) -> None:
+    dice = Random(seed)
+    rules = Rules(owner="p0", min_interval=dice.choice([0.0, 30.0]))
+    memory, steady = Memory(), 0.0
+    before: Step = Rest()
+    for _ in range(length):
+        if isinstance(before, Rest):
+            steady += dice.choice([0.0, 1.0, 20.0, 1000.0])
+        happened = _happens(dice, before)
+        now = Moment(wall=WALL + steady, steady=steady, chance=dice.random())
+        memory, after = advance(memory, happened, now, rules)
+        _makes_sense(before, happened, after, memory, now)
+        before = after
+
+
+@settings(max_examples=500, deadline=None)
+@given(seeds)
+def test_a_cooperative_world_brings_any_resource_to_rest(seed: int) -> None:
+    """Nobody else writes, ESA answers, time passes: the request is handled within a bounded number of steps."""
+    dice = Random(seed)
+    view = _view(dice)
+    memory, steady = Memory(), 0.0
+    step: Step = Rest()
+    rules = Rules(owner="p0")
+    happened: Happening = Observed(view, fresh=dice.random() < 0.5)
+    for _ in range(40):
+        memory, step = advance(memory, happened, Moment(wall=WALL + steady, steady=steady), rules)
+        match step:
+            case Rest(until=None):
+                break
+            case Rest(until=float(until)):
+                steady = until
+                happened = Observed(view)
+            case Read():
+                happened = Observed(view, fresh=True)
+            case Look(job_id=job_id):
+                happened = Looked(job(1, job_id))
+            case Send(intent=intent):
+                happened = Answered(job(0, intent.job_id))
+            case Write(record=record, handled=handled):
+                done = record is not None and record.phase == Phase.SUCCEEDED
+                last = WALL + steady if done else view.last_reset
+                view = replace(view, record=record, handled=handled, changed=False, version=view.version + 1)
+                view = replace(view, last_reset=last)
+                happened = Stored(view)
+    else:
+        raise AssertionError(step)
+    assert set(view.asked) <= set(view.handled)
+    assert view.record is None or view.record.phase not in (Phase.IN_FLIGHT, Phase.HELD, Phase.RETRYING)
