@@ -77,7 +77,10 @@ class Reconciler:
             return None
         if run.written:
             record.latest = None
-        if rest.problem is not None or _busy(run.job):
+        if rest.problem is not None and rest.until is None:  # only the author helps, unless the job turns up by itself
+            now = self.outside.clock.now()
+            record.retry_at = now.steady + retry_delay(rest.problem, 1, now.chance)
+        elif rest.problem is not None or _busy(run.job):
             self._track(record, run.job)
             return rest.until
         return soonest(rest.until, await self._look_after(record, run.job))
@@ -132,7 +135,10 @@ class Reconciler:
     async def _complain(self, record: Record, job: ScheduledPreloadJob, problem: Problem) -> float | None:
         """Show a problem once; say when to look again."""
         verdict = verdict_of(problem)
-        if not shows(job.status.conditions, verdict) or job.status.observed_generation != job.metadata.generation:
+        told = shows(job.status.conditions, verdict) and job.status.observed_generation == job.metadata.generation
+        if problem.reason is Reason.JOB_CLAIMED:  # the older resource may be another one than before
+            told = told and any(condition.message == verdict.message for condition in job.status.conditions)
+        if not told:
             logger.warning("%s: %s", record.ref, problem)
             await self._store(record, job, troubled(job, problem, self.outside.clock.wall()))
             await self.outside.events.post(job, problem.reason, str(problem), warning=True)
