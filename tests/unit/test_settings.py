@@ -32,11 +32,13 @@ GOOD: dict[str, tuple[str, Any]] = {
     "min_reset_interval": ("1m", 60.0),
     "default_credentials_namespaces": ("*", ("*",)),
     "credentials_secret_names": ("one two", ("one", "two")),
+    "ecs_ram_role": ("true", True),
 }
 BAD = {
     "allow_http_endpoint": "maybe",
     "workers": "0",
     "leader_election": "2",
+    "ecs_ram_role": "perhaps",
     "metrics_port": "65536",
     "health_port": "-1",
     "log_format": "xml",

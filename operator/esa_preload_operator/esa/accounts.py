@@ -8,20 +8,16 @@ from typing import Final
 from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason, StoreUnavailableError
 from esa_preload_operator.domain.ports import EsaAccount
 from esa_preload_operator.esa.client import EsaClient, Observe, ignore
-from esa_preload_operator.esa.credentials import (
-    ENV_KEY_ID,
-    ENV_KEY_SECRET,
-    Credentials,
-    from_environment,
-    from_secret,
-    unusable,
-)
+from esa_preload_operator.esa.credentials import Credentials, from_secret, unusable
+from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
 
 ANY: Final = "*"
 _FORGET_AFTER: Final = 3600.0
 """Seconds without use; longer than a throttled rate takes to recover."""
+_REFUSED: Final = ("InvalidSecurityToken", "InvalidAccessKeyId")
+"""What codes begin with by which ESA says that an access key is not, or no longer, one."""
 
 ReadSecret = Callable[[str, str], Awaitable[Mapping[str, str] | None]]
 """Gets namespace and name; returns a Secret's `data` in base64, None if there is none; raises StoreUnavailableError."""
@@ -57,7 +53,10 @@ class Policy:
 
 
 class AccountPool:
-    """The port `Accounts`: one client per credentials, one throttle per access key, the same connections for all."""
+    """The port `Accounts`: a client per credentials, a throttle per access key or role, connections that all share.
+
+    Who holds a client goes on using its credentials when newer ones have come.
+    """
 
     def __init__(
         self,
@@ -65,16 +64,15 @@ class AccountPool:
         connections: Connections,
         *,
         read_secret: ReadSecret,
-        environment: Mapping[str, str],
+        own: OwnCredentials,
         max_calls_per_second: float,
         observe: Observe = ignore,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`environment` is read at each use, so that it may be a live view; nothing is checked here."""
         self._policy = policy
         self._connections = connections
         self._read_secret = read_secret
-        self._environment = environment
+        self._own = own
         self._max_rate = max_calls_per_second
         self._observe = observe
         self._clock = clock
@@ -90,22 +88,26 @@ class AccountPool:
         """
         self._policy.check(namespace, secret_name)
         if secret_name is None:
-            return self._client(self._own())
-        return self._client(await self._from_secret(namespace, secret_name))
+            return await self._own_client()
+        credentials = await self._from_secret(namespace, secret_name)
+        return self._client(credentials, credentials.access_key_id, self._observe)
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._own.close()
         await self._connections.close()
 
-    def _own(self) -> Credentials:
-        credentials = from_environment(self._environment)
-        if credentials is None:
-            raise unusable(
-                Reason.CREDENTIALS_MISSING,
-                "the operator has no credentials of its own: set spec.credentialsSecretRef, "
-                f"or give the operator {ENV_KEY_ID} and {ENV_KEY_SECRET}",
-            )
-        return credentials
+    async def _own_client(self) -> EsaClient:
+        """Return the client of the operator's own credentials, which asks for others once ESA refuses them."""
+        found = await self._own.find()
+        credentials_id = found.credentials.id
+
+        def observe(action: str, code: str, seconds: float) -> None:
+            self._observe(action, code, seconds)
+            if code.startswith(_REFUSED):
+                self._own.distrust(credentials_id)
+
+        return self._client(found.credentials, found.rate_key, observe)
 
     async def _from_secret(self, namespace: str, name: str) -> Credentials:
         try:
@@ -118,22 +120,20 @@ class AccountPool:
             raise unusable(Reason.CREDENTIALS_MISSING, f"Secret {namespace}/{name} does not exist")
         return from_secret(data, f"{namespace}/{name}")
 
-    def _client(self, credentials: Credentials) -> EsaClient:
-        """Return the client of these credentials, which knows how fast their access key may call."""
+    def _client(self, credentials: Credentials, rate_key: str, observe: Observe) -> EsaClient:
+        """Return the client of these credentials, which knows how fast all that share `rate_key` may call."""
         now = self._clock()
         key = credentials.id
         if key not in self._clients:
             self._forget(now)
-            throttle = self._throttles.setdefault(credentials.access_key_id, Throttle(self._max_rate))
-            self._clients[key] = EsaClient(
-                credentials, self._connections, throttle, observe=self._observe, clock=self._clock
-            )
-        self._used[key] = (now, credentials.access_key_id)
+            throttle = self._throttles.setdefault(rate_key, Throttle(self._max_rate))
+            self._clients[key] = EsaClient(credentials, self._connections, throttle, observe=observe, clock=self._clock)
+        self._used[key] = (now, rate_key)
         return self._clients[key]
 
     def _forget(self, now: float) -> None:
         """Drop what nobody has asked for in a long time; who still holds such a client can go on using it."""
         for key in [key for key, (used, _) in self._used.items() if now - used > _FORGET_AFTER]:
             del self._clients[key], self._used[key]
-        kept = {access_key for _, access_key in self._used.values()}
-        self._throttles = {access_key: found for access_key, found in self._throttles.items() if access_key in kept}
+        kept = {rate_key for _, rate_key in self._used.values()}
+        self._throttles = {rate_key: found for rate_key, found in self._throttles.items() if rate_key in kept}

@@ -56,7 +56,7 @@ def from_environment(environment: Mapping[str, str]) -> Credentials | None:
         EsaError: one of the two is missing, or a value can't be one (reasons CredentialsMissing, CredentialsInvalid).
     """
     key_id, secret, token = (
-        _checked(environment.get(name, ""), f"environment variable {name}")
+        checked(environment.get(name, ""), f"environment variable {name}")
         for name in (ENV_KEY_ID, ENV_KEY_SECRET, ENV_TOKEN)
     )
     if not key_id and not secret:
@@ -76,7 +76,7 @@ def from_secret(data: Mapping[str, str], name: str) -> Credentials:
     values = {}
     for key in (KEY_ID, KEY_SECRET, TOKEN):
         where = f"key {key} of Secret {name}"
-        values[key] = _checked(_decoded(data.get(key, ""), where), where)
+        values[key] = checked(_decoded(data.get(key, ""), where), where)
         if key != TOKEN and not values[key]:
             raise unusable(Reason.CREDENTIALS_MISSING, f"{where} is missing or empty")
     return Credentials(values[KEY_ID], values[KEY_SECRET], values[TOKEN])
@@ -90,8 +90,12 @@ def _decoded(text: str, where: str) -> str:
         raise unusable(Reason.CREDENTIALS_INVALID, f"{where} is no base64 of ASCII text") from None
 
 
-def _checked(text: str, where: str) -> str:
-    """Strip what an editor or `echo` adds at the end; refuse what could not stand in a header."""
+def checked(text: str, where: str) -> str:
+    """Strip what an editor or `echo` adds at the end; refuse what could not stand in a header.
+
+    Raises:
+        EsaError: it can't be a part of credentials (CredentialsInvalid); the message names `where`, not the value.
+    """
     value = text.strip()
     if not value.isascii() or not value.isprintable() or " " in value:
         raise unusable(Reason.CREDENTIALS_INVALID, f"{where} holds spaces, control or non-ASCII characters")

@@ -4,7 +4,28 @@ import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
-_FORM: Final = "write it as https://esa.cn-hangzhou.aliyuncs.com"
+SITES: Final = {
+    "china": "https://esa.cn-hangzhou.aliyuncs.com",
+    "china-vpc": "https://esa-vpc.cn-hangzhou.aliyuncs.com",
+    "international": "https://esa.ap-southeast-1.aliyuncs.com",
+    "international-vpc": "https://esa-vpc.ap-southeast-1.aliyuncs.com",
+}
+"""ESA's endpoints by the account's site: there are no others, whatever the region (Alibaba Cloud endpoint metadata)."""
+_FORM: Final = f"write it as {SITES['china']}"
+
+
+def resolve_endpoint(text: str, *, allow_http: bool) -> str:
+    """Return the endpoint of a site's short name (a key of `SITES`), or of a URL as `check_endpoint` does.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    site = SITES.get(text.strip().lower())
+    try:
+        return site or check_endpoint(text, allow_http=allow_http)
+    except ValueError as error:
+        names = ", ".join(SITES)
+        raise ValueError(f"{error}, or as one of {names}" if _FORM in str(error) else str(error)) from None
 
 
 def check_endpoint(url: str, *, allow_http: bool) -> str:

@@ -26,6 +26,7 @@ KEEP_ALIVE: Final = 15.0
 """Seconds an idle connection is kept: shorter than gateways do, so that a request seldom meets a closed one."""
 
 _GATE: Final = "gate"
+_UNSIGNED: Final = httpx.Auth()
 
 
 class NotSentError(Exception):
@@ -169,16 +170,17 @@ class Connections:
         *,
         headers: Mapping[str, str],
         body: bytes,
-        auth: httpx.Auth,
+        auth: httpx.Auth = _UNSIGNED,
+        path: str = "/",
         may_send: Callable[[], bool] | None = None,
     ) -> Answer:
-        """Make one attempt with these headers, signed by `auth`, and this query, which is encoded already.
+        """Make one attempt with these headers, signed by `auth`, and this path and query, which are encoded already.
 
         Raises:
             EsaError: there is no answer; its delivery is NEVER_SENT exactly if no byte of the request left.
         """
         gate = Gate(may_send)
-        url = _parsed(f"{self._endpoint}/?{query}" if query else f"{self._endpoint}/")
+        url = _parsed(f"{self._endpoint}{path}?{query}" if query else f"{self._endpoint}{path}")
         request = httpx.Request(method, url, headers=headers, content=body or None, extensions={_GATE: gate})
         signed = next(auth.auth_flow(request))
         try:

@@ -33,8 +33,8 @@ class Settings(BaseSettings):
 
     endpoint: str = Field(
         default="https://esa.cn-hangzhou.aliyuncs.com",
-        description="ESA's endpoint, by the account's site: China https://esa.cn-hangzhou.aliyuncs.com, international "
-        "https://esa.ap-southeast-1.aliyuncs.com. http:// only for loopback.",
+        description="ESA's endpoint, by the account's site: china, international, china-vpc, international-vpc, or "
+        "a URL; http:// only for loopback.",
     )
     allow_http_endpoint: bool = Field(default=False, description="Allow an http:// endpoint that is not loopback.")
     namespaces: Names = Field(default=(), description="Namespaces to watch, separated by commas; none means all.")
@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     )
     credentials_secret_names: Names = Field(
         default=("esa-credentials",), description="Names of Secrets that resources may refer to; * for all."
+    )
+    ecs_ram_role: bool = Field(
+        default=False, description="Without other credentials of its own, use the RAM role of the ECS instance."
     )
 
     @classmethod

@@ -94,8 +94,8 @@ class Refresher:
         if not group.members:
             del self._groups[key]
 
-    def credentials_changed(self, namespace: str, secret_name: str) -> None:
-        """List again at once what failed with the old credentials."""
+    def credentials_changed(self, namespace: str, secret_name: str | None) -> None:
+        """List again at once what failed with the old credentials; "" and None are the operator's own."""
         for key, group in self._groups.items():
             if key[:2] == (namespace, secret_name) and group.problem is not None:
                 group.due = 0.0

@@ -6,6 +6,7 @@ import pytest
 from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Reason, StoreUnavailableError
 from esa_preload_operator.domain.ports import Accounts
 from esa_preload_operator.esa.accounts import AccountPool, Policy
+from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.transport import Connections
 
 ENVIRONMENT = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "own-id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "own-secret"}
@@ -38,7 +39,7 @@ class Cluster:
             Policy("operator-ns", names, namespaces),
             Connections("http://127.0.0.1:1", request_timeout=1),
             read_secret=self.read_secret,
-            environment=environment,
+            own=OwnCredentials(environment),
             max_calls_per_second=2,
             clock=lambda: self.now,
         )

@@ -1,6 +1,6 @@
 import pytest
 
-from esa_preload_operator.esa.endpoint import check_endpoint
+from esa_preload_operator.esa.endpoint import SITES, check_endpoint, resolve_endpoint
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,28 @@ def test_what_is_no_endpoint_is_refused_without_being_quoted(url: str) -> None:
     with pytest.raises(ValueError, match="endpoint") as caught:
         check_endpoint(url, allow_http=True)
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("site", "url"),
+    [
+        ("china", "https://esa.cn-hangzhou.aliyuncs.com"),
+        ("international", "https://esa.ap-southeast-1.aliyuncs.com"),
+        (" China-VPC ", "https://esa-vpc.cn-hangzhou.aliyuncs.com"),
+        ("international-vpc", "https://esa-vpc.ap-southeast-1.aliyuncs.com"),
+        ("https://esa.example/", "https://esa.example"),
+    ],
+)
+def test_a_site_stands_for_its_endpoint(site: str, url: str) -> None:
+    assert resolve_endpoint(site, allow_http=False) == url
+
+
+def test_a_site_that_there_is_none_of_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match=", ".join(SITES)):
+        resolve_endpoint("singapore", allow_http=False)
+    with pytest.raises(ValueError, match="plain http"):
+        resolve_endpoint("http://esa.example", allow_http=False)
+
+
+def test_each_endpoint_of_a_site_can_be_used() -> None:
+    assert all(check_endpoint(url, allow_http=False) == url for url in SITES.values())
