@@ -46,6 +46,17 @@ class Row:
 DEGRADED_AFTER: Final = 600
 """Seconds after which a blocked resource is Degraded in Argo CD; until then it is Progressing."""
 
+BLOCKING: Final = frozenset(
+    {
+        Reason.ACCESS_DENIED,
+        Reason.CREDENTIALS_INVALID,
+        Reason.CREDENTIALS_MISSING,
+        Reason.CREDENTIALS_NOT_ALLOWED,
+        Reason.QUOTA_EXCEEDED,
+    }
+)
+"""Reasons of a blocked resource: they tell it from one that waits for time to heal, whose conditions are alike."""
+
 TABLE: Final[dict[State, Row]] = {
     State.PENDING: Row("Unknown", "True", "False", "InProgress", "Progressing"),
     State.READY: Row("True", "False", "False", "Current", "Healthy"),

@@ -1,0 +1,34 @@
+-- Asks for a reset with the present time as token, under the key for tools: the short key may stand in Git.
+local os = require("os")
+
+local keys = {"resetRequested", "esa.preload-operator.io/resetRequested"}
+local under_way = {InFlight = true, Retrying = true, Held = true}
+
+-- A token above 256 bytes is kept as its SHA-256, which can't be computed here: any such entry counts as the token's.
+local function same(token, entry)
+  if entry ~= nil and #token > 256 then
+    return entry >= "sha256:" and entry < "sha256;"
+  end
+  return token == entry
+end
+
+local function busy()
+  local status = obj.status or {}
+  local handled = status.handledResets or {}
+  for _, key in ipairs(keys) do
+    local token = (obj.metadata.annotations or {})[key]
+    if token ~= nil and token ~= "" and not same(token, handled[key]) then
+      return true
+    end
+  end
+  return under_way[(status.reset or {}).phase] == true
+end
+
+if busy() then
+  error("a reset is already requested or under way", 0)
+end
+if obj.metadata.annotations == nil then
+  obj.metadata.annotations = {}
+end
+obj.metadata.annotations["esa.preload-operator.io/resetRequested"] = os.date("!%Y-%m-%dT%XZ")
+return obj

@@ -1,0 +1,372 @@
+"""Argo CD's health and actions: the scripts in a sandbox like Argo CD's, for every status that the operator writes."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lupa.lua51 import LuaError
+
+from esa_preload_operator.domain import errors
+from esa_preload_operator.domain.cleaning import format_time, parse_time
+from esa_preload_operator.domain.conditions import BLOCKING, DEGRADED_AFTER, TABLE, State, judged, verdict_of
+from esa_preload_operator.domain.errors import Healer, Problem, Reason
+from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.reset_values import Phase, ResetRecord, Write
+from esa_preload_operator.domain.status import composed, refreshed, troubled, view_of
+from esa_preload_operator.domain.tokens import normalise
+from esa_preload_operator.esa.accounts import Policy
+from esa_preload_operator.resources.job import (
+    GROUP,
+    KIND,
+    RESET_KEY,
+    RESET_KEY_PREFIXED,
+    RESET_KEYS,
+    ScheduledPreloadJob,
+    Status,
+)
+from support.lua import Sandbox
+from support.statuses import statuses
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "argocd"
+SCRIPTS = FOLDER / "resource_customizations" / GROUP / KIND
+HEALTH, DISCOVERY, RESET = (
+    SCRIPTS / name for name in ("health.lua", "actions/discovery.lua", "actions/reset/action.lua")
+)
+WALL = 1_780_000_000.0
+ZONES = [UTC, timezone(timedelta(hours=8)), timezone(timedelta(hours=-9, minutes=-30))]
+
+health_script = Sandbox(HEALTH, clock=lambda: WALL)
+discovery_script = Sandbox(DISCOVERY)
+reset_script = Sandbox(RESET, clock=lambda: WALL)
+
+PROBLEMS = [
+    Problem("Code", "text", healer, reason)
+    for healer, reason in [
+        (Healer.TIME, Reason.THROTTLED),
+        (Healer.TIME, Reason.SERVICE_UNAVAILABLE),
+        *((Healer.ACCOUNT, reason) for reason in sorted(BLOCKING)),
+        (Healer.ACCOUNT, Reason.CRD_OUTDATED),
+        (Healer.AUTHOR, Reason.JOB_NOT_FOUND),
+        (Healer.AUTHOR, Reason.JOB_CLAIMED),
+        (Healer.AUTHOR, Reason.INVALID_JOB_ID),
+        (Healer.AUTHOR, Reason.INVALID_SPEC),
+        (Healer.AUTHOR, Reason.ESA_ERROR),
+    ]
+]
+problems = st.sampled_from(PROBLEMS)
+tokens = st.sampled_from(["t1", "t2", "2026-01-01T00:00:00Z", "x" * 256, "sha256:abc"])
+asked_maps = st.dictionaries(st.sampled_from(RESET_KEYS), tokens, max_size=2)
+
+
+def resource(status: Status | None = None, asked: dict[str, str] | None = None, **meta: Any) -> ScheduledPreloadJob:
+    body: dict[str, Any] = {
+        "metadata": {
+            "name": "j",
+            "namespace": "n",
+            "uid": "u",
+            "resourceVersion": "7",
+            "generation": 2,
+            "annotations": asked or {},
+            **meta,
+        },
+        "spec": {"jobId": "job1"},
+    }
+    return ScheduledPreloadJob.model_validate(body).model_copy(update={"status": status or Status()})
+
+
+def live(job: ScheduledPreloadJob, status: Status | None = None) -> dict[str, Any]:
+    """The object as Argo CD reads it."""
+    job = job if status is None else job.model_copy(update={"status": status})
+    return job.model_dump(by_alias=True, exclude_none=True)
+
+
+def health(obj: dict[str, Any]) -> str:
+    answer = health_script.run(obj)
+    assert set(answer) == {"status", "message"}
+    assert isinstance(answer["message"], str)
+    return str(answer["status"])
+
+
+def disabled(obj: dict[str, Any]) -> bool:
+    return bool(discovery_script.run(obj)["reset"]["disabled"])
+
+
+# --- the table ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", State)
+def test_each_state_has_the_health_of_its_row(state: State) -> None:
+    reasons = BLOCKING if state is State.BLOCKED else {Reason.READY, Reason.JOB_NOT_FOUND, Reason.THROTTLED}
+    for reason in reasons:
+        verdict = replace(verdict_of(PROBLEMS[0]), state=state, reason=reason)
+        conditions = judged([], verdict, 2, format_time(WALL - DEGRADED_AFTER))
+        obj = live(resource(), Status(observed_generation=2, conditions=conditions))
+        assert health(obj) == TABLE[state].argo_health, reason
+
+
+@given(statuses, problems, st.integers(0, 10**9))
+@settings(deadline=None)
+def test_a_problem_shows_as_the_table_says_once_it_has_lasted(before: Status, problem: Problem, age: int) -> None:
+    job = resource(before)
+    status = troubled(job, problem, WALL - age)
+    state = verdict_of(problem).state
+    since = next(each.last_transition_time for each in status.conditions if each.type == "Ready")
+    expected = TABLE[state].argo_health
+    if state is State.BLOCKED and since > format_time(WALL - DEGRADED_AFTER):
+        expected = "Progressing"
+    assert health(live(job, status)) == expected
+
+
+@given(statuses)
+@settings(deadline=None)
+def test_a_job_that_esa_tells_about_is_healthy_unless_a_reset_has_a_word_in_it(before: Status) -> None:
+    before = before.model_copy(update={"reset": None})
+    job = resource(before)
+    assert health(live(job, refreshed(job, EsaJob("job1"), WALL))) == "Healthy"
+
+
+@given(st.data(), st.sampled_from(Phase), st.none() | problems, st.booleans())
+@settings(deadline=None)
+def test_whatever_the_reset_protocol_writes_shows_as_the_table_and_the_open_request_say(
+    data: st.DataObject, phase: Phase, problem: Problem | None, seen: bool
+) -> None:
+    before = data.draw(statuses)
+    asked, taken, handled = (data.draw(asked_maps) for _ in range(3))
+    job = resource(before.model_copy(update={"conditions": []}), asked)
+    record = ResetRecord(phase, "job1", tokens=tuple(sorted(taken.items())), message="m")
+    write = Write(
+        view_of(job), record, tuple(sorted(handled.items())), job=EsaJob("job1") if seen else None, problem=problem
+    )
+    status = composed(job, write, WALL - DEGRADED_AFTER)
+    under_way = phase in {Phase.IN_FLIGHT, Phase.RETRYING, Phase.HELD}
+    unheard = {
+        key for key, token in asked.items() if token not in {handled.get(key), taken.get(key) if under_way else ""}
+    }
+    if problem is not None:
+        state = verdict_of(problem).state
+    elif not seen or phase is Phase.FAILED:
+        state = State.PENDING
+    else:
+        state = {Phase.IN_FLIGHT: State.RESETTING, Phase.HELD: State.HELD}.get(phase, State.READY)
+    deaf = problem is not None and problem.reason in {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.INVALID_SPEC}
+    expected = "Progressing" if unheard and not deaf else TABLE[state].argo_health
+    assert health(live(job, status)) == expected
+
+
+@given(statuses, asked_maps, st.integers(0, 3))
+@settings(deadline=None)
+def test_no_status_breaks_a_script_and_the_three_agree(before: Status, asked: dict[str, str], generation: int) -> None:
+    obj = live(resource(before, asked, generation=generation))
+    assert health(obj) in {"Healthy", "Progressing", "Degraded"}
+    if before.observed_generation != generation:
+        assert health(obj) == "Progressing"
+    if disabled(obj):
+        with pytest.raises(LuaError, match="already requested or under way"):
+            reset_script.run(obj)
+    else:
+        expected = copy.deepcopy(obj)
+        expected["metadata"]["annotations"][RESET_KEY_PREFIXED] = format_time(WALL)
+        assert as_lua_keeps(reset_script.run(obj)) == as_lua_keeps(expected)
+
+
+def as_lua_keeps(value: Any) -> Any:
+    """Lua has one empty table for both an empty list and an empty mapping, and one kind of number."""
+    if isinstance(value, dict):
+        return {key: as_lua_keeps(each) for key, each in value.items()} or []
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return [as_lua_keeps(each) for each in value] if isinstance(value, list) else value
+
+
+def test_every_error_that_the_account_heals_turns_degraded_and_no_other() -> None:
+    known = [*errors._CODES.values(), *(verdict for _, verdict in errors._PREFIXES)]
+    known += [errors.classify("Unheard", 400), errors.classify("Unheard", 500)]
+    for healer, reason in known:
+        assert (reason in BLOCKING) == (healer is Healer.ACCOUNT), reason
+    for allowed, asked in (("a", "a"), ("a", "b")):
+        with pytest.raises(errors.EsaError) as refused:
+            Policy(own_namespace="o", secret_names=[allowed]).check("n", None if allowed == asked else asked)
+        assert refused.value.problem.reason in BLOCKING
+    source = "\n".join(path.read_text() for path in (ROOT / "operator" / "esa_preload_operator" / "esa").glob("*.py"))
+    unusable = {Reason[name] for name in re.findall(r"unusable\(\s*Reason\.(\w+)", source)}
+    assert unusable
+    assert unusable <= BLOCKING
+
+
+# --- what is not in the conditions ----------------------------------------------------------------------------------
+
+
+def settled(state: State = State.READY, reason: Reason = Reason.READY, since: float = 0.0, **fields: Any) -> Status:
+    conditions = judged([], replace(verdict_of(PROBLEMS[0]), state=state, reason=reason), 2, format_time(since))
+    return Status(observed_generation=2, conditions=conditions, **fields)
+
+
+@pytest.mark.parametrize("zone", ZONES, ids=str)
+@pytest.mark.parametrize(
+    "wall", [WALL, 1_772_323_500.0, 1_798_761_900.0]
+)  # the others: past midnight of 1 March, 1 January
+def test_ten_minutes_are_ten_minutes_in_every_time_zone(zone: Any, wall: float) -> None:
+    script = Sandbox(HEALTH, zone=zone, clock=lambda: wall)
+    for age, expected in ((0, "Progressing"), (599, "Progressing"), (600, "Degraded"), (601, "Degraded")):
+        obj = live(resource(), settled(State.BLOCKED, Reason.ACCESS_DENIED, wall - age))
+        assert script.run(obj)["status"] == expected, age
+
+
+@pytest.mark.parametrize("key", RESET_KEYS)
+def test_a_request_is_progressing_until_it_is_handled_under_its_own_key(key: str) -> None:
+    other = next(each for each in RESET_KEYS if each != key)
+    for handled, expected in (
+        ({}, "Progressing"),
+        ({other: "t1"}, "Progressing"),
+        ({key: "t0"}, "Progressing"),
+        ({key: "t1"}, "Healthy"),
+    ):
+        obj = live(resource(settled(handled_resets=handled), {key: "t1"}))
+        assert health(obj) == expected
+        assert disabled(obj) == (expected == "Progressing")
+
+
+@pytest.mark.parametrize(
+    "reason", [problem.reason for problem in PROBLEMS if verdict_of(problem).state is State.STALLED]
+)
+def test_a_new_request_on_a_stalled_resource_is_progressing_unless_nobody_will_look_at_it(reason: Reason) -> None:
+    deaf = reason in {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.INVALID_SPEC}
+    obj = live(resource(settled(State.STALLED, reason), {RESET_KEY: "t1"}))
+    assert health(obj) == ("Degraded" if deaf else "Progressing")
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Withdrawn", "Replaced"])
+def test_a_token_that_is_set_again_is_not_taken_for_the_reset_that_ended(phase: str) -> None:
+    reset = {"phase": phase, "tokens": {RESET_KEY: "t1"}}
+    assert (
+        health(live(resource(Status.model_validate(settled().model_dump() | {"reset": reset}), {RESET_KEY: "t1"})))
+        == "Progressing"
+    )
+
+
+def test_a_long_token_counts_as_handled_once_a_hash_stands_in_its_place() -> None:
+    token = "ü" * 129
+    for handled, expected in (
+        ({}, "Progressing"),
+        ({RESET_KEY: "t1"}, "Progressing"),
+        ({RESET_KEY: normalise(token)}, "Healthy"),
+    ):
+        obj = live(resource(settled(handled_resets=handled), {RESET_KEY: token}))
+        assert health(obj) == expected
+        assert disabled(obj) == (expected == "Progressing")
+    assert (
+        health(live(resource(settled(handled_resets={RESET_KEY: normalise(token)}), {RESET_KEY: "t2"})))
+        == "Progressing"
+    )
+
+
+@pytest.mark.parametrize("token", ["", None])
+def test_an_empty_annotation_asks_for_nothing(token: str | None) -> None:
+    obj = live(resource(settled()))
+    obj["metadata"]["annotations"] = {} if token is None else {RESET_KEY: token}
+    assert health(obj) == "Healthy"
+    del obj["metadata"]["annotations"]
+    assert health(obj) == "Healthy"
+    assert reset_script.run(obj)["metadata"]["annotations"] == {RESET_KEY_PREFIXED: format_time(WALL)}
+
+
+def test_a_suspended_resource_is_suspended_whatever_else_it_is() -> None:
+    for state, generation in itertools.product(State, (2, 3)):
+        obj = live(resource(settled(state), {RESET_KEY: "t1"}, generation=generation))
+        obj["spec"]["suspend"] = True
+        assert health(obj) == "Suspended"
+        obj["spec"]["suspend"] = False
+        assert health(obj) != "Suspended"
+
+
+def test_an_object_that_nobody_has_looked_at_is_progressing() -> None:
+    obj: dict[str, Any] = {"metadata": {"generation": 1}, "spec": {"jobId": "job1"}}
+    assert health(obj) == "Progressing"
+    assert not disabled(obj)
+    assert health(obj | {"status": {}}) == "Progressing"
+
+
+def test_the_action_sets_a_token_that_reads_as_the_present_time() -> None:
+    obj = reset_script.run(live(resource(settled())))
+    assert parse_time(obj["metadata"]["annotations"][RESET_KEY_PREFIXED]) == WALL
+
+
+# --- the files ------------------------------------------------------------------------------------------------------
+
+
+def test_generated_files_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "hack" / "argocd.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.rglob("*.lua")), ids=lambda path: path.name)
+def test_scripts_name_nothing_that_the_sandbox_lacks(path: Path) -> None:
+    code = re.sub(r'--.*|"[^"]*"', "", path.read_text())
+    assert not re.search(r"\b(string|math|io|coroutine|debug|utf8|python)\b", code)
+    assert ":" not in code  # a method of a string works where Lua is tried, and not in Argo CD
+    for pattern in re.findall(r'os\.date\("([^"]*)"', path.read_text()):
+        assert set(re.findall("%(.)", pattern)) <= set("FHIMSXYdm"), pattern
+
+
+def cases(name: str, key: str) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = yaml.safe_load((SCRIPTS / name).read_text())[key]
+    assert listed
+    return listed
+
+
+def given_in(folder: Path, name: str) -> dict[str, Any]:
+    body: dict[str, Any] = yaml.safe_load((folder / name).read_text())
+    return body
+
+
+@pytest.mark.parametrize("case", cases("health_test.yaml", "tests"), ids=lambda case: case["inputPath"])
+def test_health_of_the_test_data(case: dict[str, Any]) -> None:
+    assert health_script.run(given_in(SCRIPTS, case["inputPath"])) == case["healthStatus"]
+
+
+@pytest.mark.parametrize(
+    "case", cases("actions/action_test.yaml", "discoveryTests"), ids=lambda case: case["inputPath"]
+)
+def test_discovery_of_the_test_data(case: dict[str, Any]) -> None:
+    found = discovery_script.run(given_in(SCRIPTS / "actions", case["inputPath"]))
+    assert [each | {"name": name} for name, each in found.items()] == case["result"]
+
+
+@pytest.mark.parametrize("case", cases("actions/action_test.yaml", "actionTests"), ids=lambda case: case["inputPath"])
+def test_actions_on_the_test_data(case: dict[str, Any]) -> None:
+    script = Sandbox(
+        SCRIPTS / "actions" / case["action"] / "action.lua", clock=lambda: parse_time("2026-01-01T00:00:00Z") or 0
+    )
+    body = given_in(SCRIPTS / "actions", case["inputPath"])
+    if "expectedErrorMessage" in case:
+        with pytest.raises(LuaError, match=case["expectedErrorMessage"]):
+            script.run(body)
+    else:
+        assert as_lua_keeps(script.run(body)) == as_lua_keeps(given_in(SCRIPTS / "actions", case["expectedOutputPath"]))
+
+
+def test_both_forms_carry_the_scripts_as_they_are() -> None:
+    installed = yaml.safe_load((FOLDER / "argocd-cm.yaml").read_text())["data"]
+    assert yaml.safe_load((FOLDER / "argo-helm-values.yaml").read_text())["configs"]["cm"] == installed
+    assert all(isinstance(text, str) for text in installed.values())
+    assert installed[f"resource.customizations.health.{GROUP}_{KIND}"] == HEALTH.read_text()
+    actions = yaml.safe_load(installed[f"resource.customizations.actions.{GROUP}_{KIND}"])
+    assert actions == {
+        "discovery.lua": DISCOVERY.read_text(),
+        "definitions": [{"name": "reset", "action.lua": RESET.read_text()}],
+    }
