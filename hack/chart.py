@@ -1,4 +1,4 @@
-"""Writes what the chart and the kustomize base take from other files; with `--check` fails when one of them has drifted.
+"""Writes what the chart and the kustomize base take from other files, or with `--check` fails when one has drifted.
 
 The CRD comes from `crds/`, alerts and dashboard from `deploy/monitoring/`; README.md and values.schema.json come from
 the comments of values.yaml.

@@ -55,8 +55,8 @@ def test_helm_says_which_version_it_is_and_which_kubernetes_it_assumes(go: Path)
 
 def test_given_tools_are_not_built(go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PACKAGING_TOOLS", str(tmp_path))
-    (tmp_path / "kustomize").touch()
-    assert tools.tool("kustomize") == tmp_path / "kustomize"
+    (tmp_path / "promtool").touch()
+    assert tools.tool("promtool") == tmp_path / "promtool"
     assert not go.exists()
 
 
