@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from esa_preload_operator.domain.conditions import URLS_ACCEPTED, find
 from esa_preload_operator.domain.errors import (
     Delivery,
     EsaError,
@@ -165,6 +166,9 @@ class ResetRun:
         if write.notice is not None:
             notice = write.notice
             await self.outside.events.post(self.job, notice.reason, notice.message, warning=notice.warning)
+        urls = find(self.job.status.conditions, URLS_ACCEPTED)
+        if write.outcome and write.job is not None and urls is not None and urls.status == "False":
+            await self.outside.events.post(self.job, Reason.URLS_REJECTED, urls.message, warning=True)
 
     async def _send(self, step: Send) -> Happening:
         account, clock, leadership = self.account, self.outside.clock, self.outside.leadership
