@@ -65,7 +65,8 @@ def _run(options: dict[str, Any]) -> None:
 
 async def _operate(settings: Settings, context: str | None) -> None:
     from esa_preload_operator.handlers.watch import watch  # noqa: PLC0415 - the same
-    from esa_preload_operator.runtime.app import open_app, run_app  # noqa: PLC0415 - the same
+    from esa_preload_operator.runtime.assembly import open_app  # noqa: PLC0415 - the same
+    from esa_preload_operator.runtime.life import run_app  # noqa: PLC0415 - the same
 
     async with open_app(settings, context) as app:
         loop = asyncio.get_running_loop()

@@ -1,0 +1,144 @@
+"""The one place where everything is put together."""
+
+import contextlib
+import functools
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from typing import Final
+
+from esa_preload_operator.domain.reset_values import Rules
+from esa_preload_operator.esa.accounts import AccountPool, Policy
+from esa_preload_operator.esa.endpoint import resolve_endpoint
+from esa_preload_operator.esa.own import OwnCredentials
+from esa_preload_operator.esa.transport import Connections
+from esa_preload_operator.k8s.connection import Connection, connect
+from esa_preload_operator.k8s.events import EventRecorder
+from esa_preload_operator.k8s.jobs import JobRepository
+from esa_preload_operator.k8s.lease import Elector, NoElection
+from esa_preload_operator.k8s.secrets import SecretCache
+from esa_preload_operator.runtime.app import App
+from esa_preload_operator.runtime.health import Health
+from esa_preload_operator.runtime.metrics import Metrics
+from esa_preload_operator.runtime.queue import WorkQueue
+from esa_preload_operator.runtime.settings import Settings, SettingsError
+from esa_preload_operator.services.clock import Clock
+from esa_preload_operator.services.reconcile import Reconciler
+from esa_preload_operator.services.records import Records
+from esa_preload_operator.services.refresh import Refresher
+from esa_preload_operator.services.reset import Outside
+
+LEASE_NAME: Final = "esa-preload-operator"
+_WORK_SLACK: Final = 120.0
+"""Seconds beyond the calls' own timeouts after which a reconcile counts as hung."""
+
+
+@contextlib.asynccontextmanager
+async def open_app(settings: Settings, context: str | None) -> AsyncIterator[App]:
+    """Put the operator together and close it in the end.
+
+    Raises:
+        SettingsError: the endpoint or the Kubernetes login can't be used; the message is one line.
+    """
+    try:
+        endpoint = resolve_endpoint(settings.endpoint, allow_http=settings.allow_http_endpoint)
+    except ValueError as error:
+        raise SettingsError(f"ESA_OPERATOR_ENDPOINT (--endpoint): {error}") from None
+    try:
+        connection = await connect(context=context)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    async with connection:
+        app = _assemble(settings, connection, endpoint)
+        try:
+            yield app
+        finally:
+            await app.accounts.close()
+
+
+def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
+    pod = os.environ.get("POD_ID") or socket.gethostname()
+    identity = f"{pod}_{secrets.token_hex(4)}"
+    lease_namespace = settings.lease_namespace or connection.namespace or "default"
+    metrics = Metrics(version("esa-preload-operator"))
+    queue = WorkQueue(metrics)
+    clock = Clock()
+    leadership = (
+        Elector(connection, namespace=lease_namespace, name=LEASE_NAME, identity=identity)
+        if settings.leader_election
+        else NoElection()
+    )
+    secret_cache = SecretCache(
+        connection,
+        settings.credentials_secret_names,
+        settings.namespaces or None,
+        on_change=lambda namespace, name: app.secret_changed(namespace, name),  # noqa: PLW0108 - the app comes later
+    )
+    accounts = AccountPool(
+        Policy(
+            connection.namespace or lease_namespace,
+            settings.credentials_secret_names,
+            settings.default_credentials_namespaces,
+        ),
+        Connections(endpoint, request_timeout=settings.request_timeout),
+        read_secret=secret_cache.read,
+        own=OwnCredentials(
+            os.environ,
+            request_timeout=settings.request_timeout,
+            allow_http=settings.allow_http_endpoint,
+            ecs_ram_role=settings.ecs_ram_role,
+            observe=metrics.called,
+            on_healed=lambda: app.own_credentials_healed(),  # noqa: PLW0108 - the app comes later
+        ),
+        max_calls_per_second=settings.max_calls_per_second,
+        observe=metrics.called,
+    )
+    records = Records()
+    wake = functools.partial(queue.add, urgent=False)
+    refresher = Refresher(accounts, records, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
+    outside = Outside(
+        store=JobRepository(connection),
+        accounts=accounts,
+        events=EventRecorder(connection, pod),
+        leadership=leadership,
+        observer=metrics,
+        clock=clock,
+    )
+    reconciler = Reconciler(outside, rules_of(settings, identity), records, refresher)
+    health = Health(queue, metrics, work_limit=settings.request_timeout * 3 + _WORK_SLACK)
+    metrics.watch_gauges(
+        depth=queue.depth,
+        unfinished=queue.unfinished_work,
+        longest=queue.longest_work,
+        resources=lambda: len(records),
+    )
+    app = App(
+        settings=settings,
+        connection=connection,
+        identity=identity,
+        lease_namespace=lease_namespace,
+        accounts=accounts,
+        secrets=secret_cache,
+        leadership=leadership,
+        queue=queue,
+        records=records,
+        refresher=refresher,
+        reconciler=reconciler,
+        metrics=metrics,
+        health=health,
+    )
+    return app
+
+
+def rules_of(settings: Settings, identity: str) -> Rules:
+    """Return the protocol's settings."""
+    return Rules(
+        owner=identity,
+        request_timeout=settings.request_timeout,
+        network_grace=settings.network_grace,
+        stale_token_after=settings.stale_token_after,
+        min_interval=settings.min_reset_interval,
+        confirm_by_progress=settings.reset_confirmation == "progress",
+    )
