@@ -46,6 +46,8 @@ class World:
     user: str = ""
     offset: int = 0
     account: str = ""
+    own_credentials: Mapping[str, str] | None = None
+    """Variables that say where operators' own credentials come from, instead of the access key above."""
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
@@ -111,14 +113,14 @@ class World:
         reply = self.api.call("GET", f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")
         return [event for event in reply.body["items"] if reason in (None, event["reason"])]
 
-    def make_secret(self, **changes: str | None) -> None:
-        """Make or change the Secret `esa-credentials`."""
+    def make_secret(self, name: str = "esa-credentials", **changes: str | None) -> None:
+        """Make or change a Secret."""
         values = {"accessKeyId": self.access_key_id, "accessKeySecret": self.access_key_secret, **changes}
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value is not None}
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "esa-credentials"}, "data": data}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
         path = f"/api/v1/namespaces/{self.namespace}/secrets"
         if self.api.call("POST", path, body).status == 409:
-            assert self.api.call("PUT", f"{path}/esa-credentials", body).status == 200
+            assert self.api.call("PUT", f"{path}/{name}", body).status == 200
 
     # --- waiting ------------------------------------------------------------------------------------------------
 
@@ -175,11 +177,11 @@ class World:
             "LOG_LEVEL": "debug",
         } | settings
         environment = {f"ESA_OPERATOR_{key}": value for key, value in values.items()}
-        environment |= {
+        credentials = self.own_credentials or {
             "ALIBABA_CLOUD_ACCESS_KEY_ID": self.access_key_id,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": self.access_key_secret,
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "operator")]),
-        } | ({"POD_ID": pod} if pod else {})
+        }
+        environment |= {**credentials, "PYTHONPATH": str(ROOT / "operator")} | ({"POD_ID": pod} if pod else {})
         path = kubeconfig or self.control_plane.kubeconfig(self.user)
         return self.stack.enter_context(
             OperatorProcess(self.folder, path, ("--namespace", self.namespace), **environment)
