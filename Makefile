@@ -54,8 +54,8 @@ lint: $(READY) ## check style, types, layers, and that generated files are up to
 crds: $(READY) ## write crds/ anew from the types
 	@$(BIN)/python -m esa_preload_operator.resources.crd > $(CRD)
 
-bench: $(READY) ## measure the operator against its limits
-	@$(BIN)/python hack/bench/main.py
+bench: $(READY) ## measure the operator against its limits (BENCH='latency rate' names parts)
+	@PYTHONPATH=operator:hack/control-plane:tests $(BIN)/python hack/bench/main.py $(BENCH)
 
 control-plane: $(READY) ## build and start a bare Kubernetes API in the foreground, for trying things
 	@$(BIN)/python hack/control-plane/control_plane.py

@@ -1,0 +1,115 @@
+"""What all measurements share: an API server, a simulated ESA, and namespaces with operators in them."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from control_plane import ControlPlane
+from driver import Driver, in_parallel, open_driver
+from support.api import Api
+from support.operator_process import OperatorProcess
+from support.simulator import SimulatorProcess
+from support.world import SITE, World, new_world
+
+FOLDER: Final = Path(__file__).parent
+FIELDS: Final = {"name": "job", "fileId": "file", "createdAt": "2026-01-01T00:00:00Z", "urlCount": 10}
+"""Fields of the ESA jobs that are the same for all, so that the status of one can stand for the others."""
+_AT_ONCE: Final = 1000
+
+
+@dataclass
+class Stage:
+    """One API server and one simulator; `enter` gives a namespace with nobody in it."""
+
+    control_plane: ControlPlane
+    simulator: SimulatorProcess
+    folder: Path
+
+    @contextlib.contextmanager
+    def enter(self) -> Iterator[World]:
+        """Make a namespace, an account, and a user with the rights that are shipped."""
+        with new_world(self.control_plane, self.simulator, self.folder) as world:
+            yield world
+
+
+@contextlib.contextmanager
+def open_stage(folder: Path, *, audit: bool = False) -> Iterator[Stage]:
+    """Start what is needed; all of it ends with this process."""
+    with ControlPlane(audit=audit) as control_plane, SimulatorProcess() as simulator:
+        Api(control_plane).install_crd()
+        yield Stage(control_plane, simulator, folder)
+
+
+def start_operator(world: World, **settings: str) -> OperatorProcess:
+    """Start the operator as it is shipped, but for the rate that protects ESA, which would be all that is measured."""
+    values = {"LOG_LEVEL": "info", "MAX_CALLS_PER_SECOND": "100000", "REQUEST_TIMEOUT": "10s", "NETWORK_GRACE": "5s"}
+    return world.operator(None, **values | settings)
+
+
+def seed(world: World, numbers: Iterable[int], *, sites: int = 1, **fields: Any) -> None:
+    """Make jobs in ESA, spread over some sites of the world's own."""
+    for site in range(sites):
+        mine = [number for number in numbers if number % sites == site]
+        for first in range(0, len(mine), _AT_ONCE):
+            values = {**FIELDS, "siteId": SITE + world.offset + site, **fields}
+            world.seed(*mine[first : first + _AT_ONCE], **values)
+
+
+async def handled_status(stage: Stage) -> str:
+    """Let an operator reset one job and see it run to its end; return the status as JSON with `ID` and 4711 in it.
+
+    `ID` stands for the job's id, and 4711 for the site.
+    """
+    with stage.enter() as world:
+        seed(world, [1], urlSubmitted=0, taskSubmitted=0)
+        operator = start_operator(world, REFRESH_ACTIVE="1s", REFRESH_IDLE="1s")
+        async with open_driver(stage.control_plane, world.namespace) as driver:
+            await driver.create(1, world.esa_id(1), "t0")
+            await driver.outcome(1, "t0")
+            stage.simulator.change_job(world.esa_id(1), urlSubmitted=10, taskSubmitted=10)
+            status = await driver.seen(1, lambda status: status.get("progress") == 100)
+        operator.kill()
+        text = json.dumps(status)
+        for value, name in ((world.esa_id(1), "ID"), (str(SITE + world.offset), "4711"), (world.account, "UID")):
+            text = text.replace(value, name)
+    return text
+
+
+def status_of(template: str, world: World, number: int, *, sites: int = 1) -> Any:
+    """Return the status of a job that `seed` has made and that needs nothing."""
+    text = template.replace("ID", world.esa_id(number)).replace("4711", str(SITE + world.offset + number % sites))
+    return json.loads(text.replace("UID", world.account))
+
+
+async def make_idle(driver: Driver, world: World, template: str, numbers: range, *, sites: int = 1) -> None:
+    """Make ESA jobs that are through, and resources that say so: for these nothing is to be done."""
+    seed(world, numbers, sites=sites, urlSubmitted=10, taskSubmitted=10)
+    await in_parallel(
+        driver.create(number, world.esa_id(number), "t0", status_of(template, world, number, sites=sites))
+        for number in numbers
+    )
+
+
+@contextlib.contextmanager
+def naive_operator(world: World) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the operator to compare with."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("ESA_", "ALIBABA_", "KUBE"))}
+    environment |= {
+        "KUBECONFIG": str(world.control_plane.kubeconfig()),
+        "NAIVE_ENDPOINT": world.simulator.url,
+        "NAIVE_KEY_ID": world.access_key_id,
+        "NAIVE_KEY_SECRET": world.access_key_secret,
+    }
+    command = [sys.executable, "-m", "kopf", "run", "--standalone", "--quiet", f"--namespace={world.namespace}"]
+    process = subprocess.Popen([*command, str(FOLDER / "naive_operator.py")], env=environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
