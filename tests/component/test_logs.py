@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from esa_preload_operator.domain.ports import ObjectRef
@@ -86,13 +86,14 @@ def test_an_exception_in_plain_text_can_not_pass_for_another_record() -> None:
     assert not any(PLAIN.match(line) for line in rest)
 
 
+@example("\x9b31m\x7f\x1b")
 @given(st.text(st.characters() | st.sampled_from("\r\n\u2028\u2029\x85\x0b\x0c\x1b\x00")))
 def test_no_text_forges_a_line(text: str) -> None:
     forged = f"{text}\n2026-01-01T00:00:00.000000Z INFO    n/j: reset Succeeded"
     lines = written("plain", lambda: LOGGER.info("%s: %s", REF, forged)).splitlines()
     assert len(lines) == 1
     assert PLAIN.match(lines[0])
-    assert "\x1b" not in lines[0]
+    assert not set("\x1b\x7f\x9b") & set(lines[0])
     assert record("json", lambda: LOGGER.info("%s: %s", REF, forged))["message"] == f"{REF}: {forged}"
 
 

@@ -70,7 +70,8 @@ def test_argo_health_goes_with_kstatus() -> None:
     for state, row in TABLE.items():
         assert row.argo_health in allowed[row.kstatus], state
         assert (row.stalled == "True") <= (row.ready == "False"), state
-        assert not (row.stalled == "True" and row.reconciling == "True"), state
+        assert (row.reconciling == "True") == (row.kstatus == "InProgress"), state
+        assert (row.stalled == "True") == (row.kstatus == "Failed"), state
 
 
 def test_every_state_has_a_row_and_no_two_of_them_look_alike_but_ready_and_held() -> None:
