@@ -37,9 +37,7 @@ async def lanes(cluster: ControlPlane, simulator: SimulatorProcess, tmp_path: Pa
         for number in range(LANES):
             folder = tmp_path / str(number)
             folder.mkdir()
-            world = await asyncio.to_thread(
-                stack.enter_context, new_world(cluster, simulator, folder)
-            )
+            world = await asyncio.to_thread(stack.enter_context, new_world(cluster, simulator, folder))
             proxy = await stack.enter_async_context(ApiProxy(cluster, world.user))
             made.append(Lane(world, proxy))
         yield made
@@ -96,7 +94,9 @@ async def at_rest(lane: Lane) -> None:
     since = len(lane.proxy.log)
     await lane.reset(5)
     assert [write for number in before for write in lane.writes(number, since)] == []
-    assert {each["jobId"] for each in lane.world.simulator.calls(GET, since=calls)} & set(map(lane.world.esa_id, before)) == set()
+    assert {each["jobId"] for each in lane.world.simulator.calls(GET, since=calls)} & set(
+        map(lane.world.esa_id, before)
+    ) == set()
 
 
 @pytest.mark.parametrize("submitted", [5, 0])
@@ -121,11 +121,11 @@ async def test_a_crash_at_any_request_of_the_recovery_leads_to_one_reset(
 async def test_a_call_that_outlives_its_caller_is_waited_for(world: World) -> None:
     world.seed(1)
     rule = world.fault("hang", action=RESET, job_id=world.esa_id())
-    dead = world.operator(**SETTINGS)
+    dead = world.operator(None, **SETTINGS)
     world.create(annotations={RESET_KEY: "t1"})
     await world.until(lambda: world.calls(RESET) == 1)
     dead.kill()
-    successor = world.operator(**SETTINGS | {"NETWORK_GRACE": "4s"})
+    successor = world.operator(None, **SETTINGS | {"NETWORK_GRACE": "4s"})
     await asyncio.to_thread(successor.wait_to_lead)
     world.simulator.clear_faults(rule)
     status = await world.handled()
@@ -143,7 +143,7 @@ async def test_an_intent_that_arrives_after_the_death_of_its_writer_changes_noth
         dead = world.operator(proxy.kubeconfig, **SETTINGS)
         await asyncio.wait_for(gate.met.wait(), 30)
         dead.kill()
-        world.operator(**SETTINGS)
+        world.operator(None, **SETTINGS)
         before = await world.handled()
         gate.release()
         await proxy.until(lambda: gate.hits[0].upstream_status is not None)
@@ -155,10 +155,9 @@ async def test_an_intent_that_arrives_after_the_death_of_its_writer_changes_noth
 async def test_a_standby_takes_over_from_a_leader_that_dies_in_its_call(world: World) -> None:
     world.seed(1)
     rule = world.fault("hang", action=RESET, job_id=world.esa_id(), when="after")
-    times = {"REQUEST_TIMEOUT": "1s", "NETWORK_GRACE": "1s"}
-    leader = world.operator(**times, pod="leader")
+    leader = world.operator(pod="leader", REQUEST_TIMEOUT="1s")
     await asyncio.to_thread(leader.wait_to_lead)
-    standby = world.operator(**times, pod="standby")
+    standby = world.operator(pod="standby", REQUEST_TIMEOUT="1s")
     world.create(annotations={RESET_KEY: "t1"})
     await world.until(lambda: world.resets() == 1)
     leader.kill()

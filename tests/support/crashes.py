@@ -87,7 +87,9 @@ class Lane:
         """Return the points of an undisturbed reset, or those that are left to its last successor."""
         number = (await self.reset(submitted, *crashes)).number
         await self.world.until(lambda: self._trace(number)[-1].what == "POST events")
-        return [Point(each.side, each.number, each.what, after) for each in self._trace(number) for after in (False, True)]
+        return [
+            Point(each.side, each.number, each.what, after) for each in self._trace(number) for after in (False, True)
+        ]
 
     def writes(self, number: int, since: int = 0) -> list[str]:
         """Return the writes about a job as method and last part of the path."""
@@ -164,6 +166,6 @@ def _is_write(request: Exchange, number: int) -> bool:
 def metric(operator: OperatorProcess, name: str) -> float:
     """Return the sum of a metric over its labels, 0 if it was never counted."""
     url = f"http://127.0.0.1:{operator.ports()[1]}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - the scheme stands in the line above
+    with urllib.request.urlopen(url, timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}(\{{| )", line))
