@@ -40,7 +40,7 @@ class Metrics(QueueMetrics):
         self._adds = self._counter("workqueue_adds", "Resources that were put into the queue.")
         self._wait_seconds = self._histogram("workqueue_queue_duration_seconds", "Seconds that a resource waited.")
         self._retries = self._counter("workqueue_retries", "Resources that came back after a failure.")
-        self._requests = self._counter("esa_requests", "Calls to ESA by action and code.", "action", "code")
+        self._requests = self._counter("esa_requests", "Calls to ESA, and for credentials of a role, by action and code.", "action", "code")
         self._request_seconds = self._histogram("esa_request_duration_seconds", "Seconds of one call to ESA.", "action")
         self._resets = self._counter("resets", "Resets that ended, by outcome and trigger.", "outcome", "trigger")
         self._undecidable = self._counter(
