@@ -133,14 +133,11 @@ async def open_driver(control_plane: ControlPlane, namespace: str, *, watch: boo
             yield driver
             return
         started = asyncio.Event()
-        task = asyncio.create_task(driver.watch(started))
-        await started.wait()
-        try:
+        async with asyncio.TaskGroup() as tasks:  # so that the end of the watch ends the measurement
+            task = tasks.create_task(driver.watch(started))
+            await started.wait()
             yield driver
-        finally:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
 
 async def in_parallel(works: Iterable[Any], at_once: int = CONNECTIONS) -> None:

@@ -27,7 +27,7 @@ async def start(memo: Any, settings: kopf.OperatorSettings, **_: Any) -> None:
 
 
 @kopf.on.field(GROUP, VERSION, PLURAL, field=("metadata", "annotations", RESET_KEY))
-async def reset(new: str | None, spec: kopf.Spec, memo: Any, patch: kopf.Patch, **_: Any) -> None:
+async def reset(new: Any, spec: kopf.Spec, memo: Any, patch: kopf.Patch, **_: Any) -> None:
     """Reset the job and show what ESA answered."""
     if not new:
         return

@@ -62,10 +62,7 @@ def seed(world: World, numbers: Iterable[int], *, sites: int = 1, **fields: Any)
 
 
 async def handled_status(stage: Stage) -> str:
-    """Let an operator reset one job and see it run to its end; return the status as JSON with `ID` and 4711 in it.
-
-    `ID` stands for the job's id, and 4711 for the site.
-    """
+    """Let an operator reset one job and see it run to its end; return the status as a template for others."""
     with stage.enter() as world:
         seed(world, [1], urlSubmitted=0, taskSubmitted=0)
         operator = start_operator(world, REFRESH_ACTIVE="1s", REFRESH_IDLE="1s")
@@ -76,15 +73,22 @@ async def handled_status(stage: Stage) -> str:
             status = await driver.seen(1, lambda status: status.get("progress") == 100)
         operator.kill()
         text = json.dumps(status)
-        for value, name in ((world.esa_id(1), "ID"), (str(SITE + world.offset), "4711"), (world.account, "UID")):
+        for name, value in values_of(world, 1).items():
             text = text.replace(value, name)
     return text
 
 
+def values_of(world: World, number: int, *, sites: int = 1) -> dict[str, str]:
+    """Return what differs between the statuses of two jobs."""
+    site = SITE + world.offset + number % sites
+    return {"<job>": world.esa_id(number), '"<site>"': str(site), "<account>": world.account}
+
+
 def status_of(template: str, world: World, number: int, *, sites: int = 1) -> Any:
     """Return the status of a job that `seed` has made and that needs nothing."""
-    text = template.replace("ID", world.esa_id(number)).replace("4711", str(SITE + world.offset + number % sites))
-    return json.loads(text.replace("UID", world.account))
+    for name, value in values_of(world, number, sites=sites).items():
+        template = template.replace(name, value)
+    return json.loads(template)
 
 
 async def make_idle(driver: Driver, world: World, template: str, numbers: range, *, sites: int = 1) -> None:
