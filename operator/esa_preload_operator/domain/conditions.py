@@ -95,13 +95,22 @@ def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
 
 
 def shows(conditions: Sequence[Condition], verdict: Verdict) -> bool:
-    """Say whether the conditions already tell the verdict's state and reason; messages may differ."""
+    """Say whether the conditions already tell the verdict's state, reason and code; the rest of a message may differ.
+
+    A message begins with the code of its problem; what follows, such as a request id, is new with each try.
+    """
     row = TABLE[verdict.state]
     told = {condition.type: condition for condition in conditions}
     wanted = {READY: row.ready, RECONCILING: row.reconciling, STALLED: row.stalled}
     return all(kind in told and told[kind].status == truth for kind, truth in wanted.items()) and (
         told[READY].reason == verdict.reason
+        and code_of(told[READY].message) == code_of(cut(verdict.message, _MAX_MESSAGE))
     )
+
+
+def code_of(message: str) -> str:
+    """Return the code with which the message of a problem begins."""
+    return message.partition(":")[0]
 
 
 def judged(conditions: Sequence[Condition], verdict: Verdict, generation: int, now: str) -> list[Condition]:
