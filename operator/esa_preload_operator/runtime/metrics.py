@@ -16,9 +16,15 @@ from prometheus_client import (
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from esa_preload_operator.domain.errors import Reason
+from esa_preload_operator.domain.reset import TRIGGER
+from esa_preload_operator.domain.reset_values import Phase
 from esa_preload_operator.runtime.queue import QueueMetrics
+from esa_preload_operator.services.reset import UNPROVEN
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+RESULTS: Final = ("success", "retry", "error")
+OUTCOMES: Final = (Phase.SUCCEEDED, "Confirmed", Phase.FAILED, Phase.WITHDRAWN, Phase.REPLACED, Reason.STALE_TOKEN)
 _KNOWN_CODES: Final = 100
 """Different error codes that get a label of their own; ESA may invent more, they count as `other`."""
 
@@ -40,7 +46,9 @@ class Metrics(QueueMetrics):
         self._adds = self._counter("workqueue_adds", "Resources that were put into the queue.")
         self._wait_seconds = self._histogram("workqueue_queue_duration_seconds", "Seconds that a resource waited.")
         self._retries = self._counter("workqueue_retries", "Resources that came back after a failure.")
-        self._requests = self._counter("esa_requests", "Calls to ESA, and for credentials of a role, by action and code.", "action", "code")
+        self._requests = self._counter(
+            "esa_requests", "Calls to ESA, and for credentials of a role, by action and code.", "action", "code"
+        )
         self._request_seconds = self._histogram("esa_request_duration_seconds", "Seconds of one call to ESA.", "action")
         self._resets = self._counter("resets", "Resets that ended, by outcome and trigger.", "outcome", "trigger")
         self._undecidable = self._counter(
@@ -48,6 +56,15 @@ class Metrics(QueueMetrics):
         )
         self._leader = self._gauge("leader", "1 while this process leads.")
         self._watch = self._gauge("watch_last_seen_timestamp_seconds", "When the watch showed life last.")
+        self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        """Show what alerts wait for before it happens: to Prometheus a series that appears has not risen."""
+        for result in RESULTS:
+            self._reconciles.labels(result)
+        for outcome in OUTCOMES:
+            self._resets.labels(outcome, TRIGGER)
+        self._undecidable.labels(UNPROVEN)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"esa_operator_{name}", text, labels, registry=self.registry)

@@ -46,6 +46,8 @@ from esa_preload_operator.services.records import Record
 logger = logging.getLogger(__name__)
 
 _CALLS_PER_RESET = 2
+UNPROVEN = "progress proves nothing"
+"""Why a call may be repeated although the first one was executed."""
 
 
 class LeadershipLostError(Exception):
@@ -161,7 +163,7 @@ class ResetRun:
             self.outside.observer.reset_ended(write.outcome, record.trigger)
             logger.info("%s: reset %s for %s", self.record.ref, write.outcome, dict(record.tokens))
         if record is not None and record.phase == Phase.IN_FLIGHT and record.message and write.problem is None:
-            self.outside.observer.reset_undecidable("progress proves nothing")
+            self.outside.observer.reset_undecidable(UNPROVEN)
             logger.warning("%s: %s", self.record.ref, record.message)
         if write.notice is not None:
             notice = write.notice
