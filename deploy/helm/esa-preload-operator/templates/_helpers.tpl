@@ -124,6 +124,8 @@ annotations: {{- toYaml . | nindent 2 }}
   value: {{ join "," .Values.credentials.secretNames | quote }}
 - name: ESA_OPERATOR_DEFAULT_CREDENTIALS_NAMESPACES
   value: {{ join "," .Values.credentials.defaultNamespaces | quote }}
+- name: ESA_OPERATOR_ECS_RAM_ROLE
+  value: {{ .Values.credentials.ecsRamRole | quote }}
 {{- with .Values.credentials.existingSecret }}
 - name: ALIBABA_CLOUD_ACCESS_KEY_ID
   valueFrom: {secretKeyRef: {name: {{ . }}, key: accessKeyId}}

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "deploy" / "helm" / "esa-preload-operator"
 BASE: Final = ROOT / "deploy" / "kustomize" / "base"
 MONITORING: Final = ROOT / "deploy" / "monitoring"
@@ -122,7 +122,7 @@ def files() -> dict[Path, str]:
     """Return all generated files and what they must hold."""
     crd = CRD.read_text(encoding="utf-8")
     values = (CHART / "values.yaml").read_text(encoding="utf-8")
-    head = (ROOT / "hack" / "chart-readme.md").read_text(encoding="utf-8")
+    head = (Path(__file__).with_name("chart-readme.md")).read_text(encoding="utf-8")
     monitoring = {CHART / "files" / name: MONITORING / name for name in ("alerts.yaml", "dashboard.json")}
     return {
         CHART / "templates" / "crd.yaml": crd_template(crd),

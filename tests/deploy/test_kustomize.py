@@ -1,0 +1,63 @@
+"""The kustomizations say what the chart says."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from esa_preload_operator.runtime.settings import PREFIX, Settings, read_settings
+from support.chart import KUSTOMIZE, NAME, Manifest, container, environment_of, key, kustomize, render
+from support.simulator import SimulatorProcess
+
+DEMO = {"config": {"endpoint": "http://esa-simulator:8089", "allowHttpEndpoint": True}}
+MANAGED = ("app.kubernetes.io/managed-by", "helm.sh/chart")
+
+
+def comparable(manifests: list[Manifest]) -> dict[Any, Manifest]:
+    """Leave out who manages an object, Helm's hooks and hints, and variables that hold the operator's own defaults."""
+    found = {}
+    for manifest in copy.deepcopy(manifests):
+        metadata = manifest["metadata"]
+        if "helm.sh/hook" in metadata.pop("annotations", {}) or manifest["kind"] == "Namespace":
+            continue
+        for label in MANAGED:
+            metadata.get("labels", {}).pop(label, None)
+        if manifest["kind"] == "Deployment":
+            (operator,) = manifest["spec"]["template"]["spec"]["containers"]
+            own = [each for each in operator["env"] if not each["name"].startswith(PREFIX)]
+            operator["env"] = [own, read_settings({}, environment_of(operator))]
+        found[key(manifest)] = manifest
+    return found
+
+
+@pytest.mark.parametrize(
+    ("folder", "values"),
+    [("base", {}), ("overlays/namespaced", {"watch": {"clusterWide": False}}), ("overlays/demo", DEMO)],
+)
+def test_a_kustomization_is_the_charts_render(folder: str, values: dict[str, Any]) -> None:
+    ours, charts = comparable_operator(kustomize(KUSTOMIZE / folder)), comparable(render(values))
+    assert set(ours) == set(charts)
+    for each, manifest in charts.items():
+        assert ours[each] == manifest
+
+
+def comparable_operator(manifests: list[Manifest]) -> dict[Any, Manifest]:
+    """Leave out what the demo has beside the operator."""
+    beside = ("esa-simulator", "esa-credentials")
+    return comparable([each for each in manifests if not each["metadata"]["name"].startswith(beside)])
+
+
+def test_the_operator_takes_what_the_base_gives() -> None:
+    assert read_settings({}, environment_of(container(kustomize(KUSTOMIZE / "base")))) == Settings(lease_namespace=NAME)
+
+
+def test_the_demos_simulator_takes_its_seed_and_its_credentials() -> None:
+    with SimulatorProcess(f"--seed={KUSTOMIZE}/overlays/demo/seed.json") as simulator:
+        (job,) = simulator.jobs()
+    assert job["id"] in (KUSTOMIZE / "overlays" / "demo" / "job.yaml").read_text()
+    secret = next(each for each in kustomize(KUSTOMIZE / "overlays" / "demo") if each["kind"] == "Secret")
+    assert set(secret["data"]) == {"accessKeyId", "accessKeySecret"}
+    assert json.loads((KUSTOMIZE / "overlays" / "demo" / "seed.json").read_text())["jobs"][0]["aliUid"] == job["aliUid"]
