@@ -267,7 +267,7 @@ async def test_a_resource_that_is_deleted_in_mid_reset_leaves_nothing_behind(wor
 
 
 async def test_many_requests_at_once_are_one_reset_each(world: World) -> None:
-    count = 300
+    count = 200
     numbers = range(1, count + 1)
     world.seed(*numbers)
     async with await connect(str(world.control_plane.kubeconfig())) as admin:
