@@ -18,6 +18,7 @@ from esa_preload_operator.runtime.health import Health
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import Body, WorkQueue
 from esa_preload_operator.runtime.settings import Settings
+from esa_preload_operator.runtime.tracing import NoTraces
 from esa_preload_operator.services.reconcile import Reconciler, has_adopted, hurry_up
 from esa_preload_operator.services.records import Records
 from esa_preload_operator.services.refresh import Refresher
@@ -42,6 +43,7 @@ class App:
     reconciler: Reconciler
     metrics: Metrics
     health: Health
+    traces: NoTraces
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _listed: int = 0
     _seen: int = 0

@@ -24,6 +24,7 @@ from esa_preload_operator.runtime.health import Health
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
 from esa_preload_operator.runtime.settings import Settings, SettingsError
+from esa_preload_operator.runtime.tracing import open_traces
 from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.reconcile import Reconciler
 from esa_preload_operator.services.records import Records
@@ -63,6 +64,8 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
     identity = f"{pod}_{secrets.token_hex(4)}"
     lease_namespace = settings.lease_namespace or connection.namespace or "default"
     metrics = Metrics(version("esa-preload-operator"))
+    traces = open_traces(version("esa-preload-operator"))
+    observe = traces.observing(metrics.called)
     queue = WorkQueue(metrics)
     clock = Clock()
     leadership = (
@@ -89,17 +92,17 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
             request_timeout=settings.request_timeout,
             allow_http=settings.allow_http_endpoint,
             ecs_ram_role=settings.ecs_ram_role,
-            observe=metrics.called,
+            observe=observe,
             on_healed=lambda: app.own_credentials_healed(),  # noqa: PLW0108 - the app comes later
         ),
         max_calls_per_second=settings.max_calls_per_second,
-        observe=metrics.called,
+        observe=observe,
     )
     records = Records()
     wake = functools.partial(queue.add, urgent=False)
     refresher = Refresher(accounts, records, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
     outside = Outside(
-        store=JobRepository(connection),
+        store=traces.store(JobRepository(connection)),
         accounts=accounts,
         events=EventRecorder(connection, pod),
         leadership=leadership,
@@ -128,6 +131,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         reconciler=reconciler,
         metrics=metrics,
         health=health,
+        traces=traces,
     )
     return app
 

@@ -80,7 +80,7 @@ async def _lead(app: App, watch: Watch) -> None:
         asyncio.create_task(app.secrets.run(), name="secrets"),
         asyncio.create_task(app.refresher.run(), name="refresh"),
     ]
-    queue = asyncio.create_task(app.queue.run(workers, app.work), name="queue")
+    queue = asyncio.create_task(app.queue.run(workers, app.traces.work(app.work)), name="queue")
     if isinstance(app.leadership, Elector):
         keeper = asyncio.create_task(app.leadership.keep(), name="lease")
         keeper.add_done_callback(lambda _task: leave(app))
@@ -97,6 +97,7 @@ async def _lead(app: App, watch: Watch) -> None:
     await asyncio.wait([queue], timeout=app.settings.request_timeout * 2 + 10)
     if isinstance(app.leadership, Elector):
         await app.leadership.release()
+    await app.traces.close()
     logger.info("stopped")
     exit_now(0)
 
