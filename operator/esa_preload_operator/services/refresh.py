@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from esa_preload_operator.domain.errors import EsaError, Healer, Problem
+from esa_preload_operator.domain.errors import EsaError, Healer, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.ports import Accounts, ObjectRef
+from esa_preload_operator.domain.ports import Accounts, EsaAccount, ObjectRef
 from esa_preload_operator.domain.retry import retry_delay
 from esa_preload_operator.domain.status import facts
 from esa_preload_operator.services.clock import Clock
@@ -123,10 +123,9 @@ class Refresher:
         group = self._groups.get(key)
         if group is None:
             return
-        first = next(iter(group.members))
         begun = self.clock.steady()
         try:
-            account = await self.accounts.account(first.namespace, key[1])
+            account = await self._account(group, key)
             wait = account.reserve(1)
             if wait > 0:
                 await asyncio.sleep(wait)
@@ -137,6 +136,27 @@ class Refresher:
             return
         self._compare(group, {job.id: job for job in jobs}, begun)
         self._changed.set()
+
+    async def _account(self, group: Group, key: GroupKey) -> EsaAccount:
+        """Find the account by a namespace that may use it; the resources of one that may not are on their own again.
+
+        Raises:
+            EsaError: no namespace of the group has credentials that can be used.
+        """
+        while True:
+            namespace = next(iter(group.members)).namespace
+            try:
+                return await self.accounts.account(namespace, key[1])
+            except EsaError as error:
+                strangers = [ref for ref in group.members if ref.namespace == namespace]
+                if error.problem.reason is not Reason.CREDENTIALS_NOT_ALLOWED or len(strangers) == len(group.members):
+                    raise
+            for ref in strangers:
+                self.untrack(ref)
+                record = self.records.get(ref)
+                if record is not None:
+                    record.doubt = True
+                    self.wake(ref)
 
     def _compare(self, group: Group, jobs: dict[str, EsaJob], begun: float) -> None:
         group.problem, group.failures = None, 0
