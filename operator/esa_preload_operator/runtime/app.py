@@ -45,8 +45,6 @@ class App:
     health: Health
     traces: NoTraces
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _listed: int = 0
-    _seen: int = 0
     _streams: set[str] = field(default_factory=set)
     _names: dict[str, set[ObjectRef]] = field(default_factory=dict)
     """Names of a list that is under way, by its path."""
@@ -67,11 +65,12 @@ class App:
         self.health.watch_seen()
 
     def listed(self, path: str, page: Sequence[Body], *, begins: bool, ends: bool) -> None:
-        """Note that a page of a list has arrived and its objects will be observed.
+        """Take a page of a list, those that ask for a reset first.
 
         A later list tells of deletions that the watch has missed: what it lacks is read to be sure.
         """
-        self._listed += len(page)
+        for body in sorted(page, key=asks, reverse=True):
+            self.observe(None, body)
         if not self.health.synced:
             return
         names = self._names.setdefault(path, set())
@@ -91,9 +90,8 @@ class App:
         self._check_synced()
 
     def _check_synced(self) -> None:
-        """Once all that was listed has been observed, it is known which resource of a job is the oldest."""
-        complete = len(self._streams) >= max(1, len(self.namespaces)) and self._seen >= self._listed
-        if complete and not self.health.synced:
+        """Once all are listed, it is known which resource of a job is the oldest."""
+        if len(self._streams) >= max(1, len(self.namespaces)) and not self.health.synced:
             self.health.synced = True
             logger.info("watching %d resources", len(self.records))
             for ref in self._early:
@@ -103,7 +101,6 @@ class App:
     def observe(self, kind: str | None, body: Body) -> None:
         """Take one object from the watch: ignore what is older than what was written, queue what needs work."""
         self.health.watch_seen()
-        self._seen += kind is None
         meta = body["metadata"]
         ref = ObjectRef(meta["namespace"], meta["name"])
         record = self.records.get(ref)
@@ -113,8 +110,6 @@ class App:
                 self.queue.forget(ref)
         elif record is None or record.uid != meta["uid"] or int(meta["resourceVersion"]) > record.version:
             self._take(ref, body)
-        if not self.health.synced:
-            self._check_synced()
 
     def _take(self, ref: ObjectRef, body: Body) -> None:
         if self.reconciler.glance(body):
