@@ -33,12 +33,15 @@ class Driver:
         """Send one request and return the JSON of its answer."""
         data = None if body is None else json.dumps(body)
         headers = {"Content-Type": content_type}
-        async with self.session.request(method, self._url + path, data=data, headers=headers) as response:
-            content = await response.read()
-        if response.status >= 400:
-            message = f"{method} {path}: {response.status} {content[:500]!r}"
-            raise RuntimeError(message)
-        return json.loads(content)
+        while True:
+            async with self.session.request(method, self._url + path, data=data, headers=headers) as response:
+                content = await response.read()
+            if response.status < 400:
+                return json.loads(content)
+            if response.status != 429:  # it means: not carried out, come back
+                message = f"{method} {path}: {response.status} {content[:500]!r}"
+                raise RuntimeError(message)
+            await asyncio.sleep(0.2)
 
     async def create(
         self, number: int, esa_id: str, token: str | None = None, status: Mapping[str, Any] | None = None
