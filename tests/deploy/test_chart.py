@@ -320,7 +320,8 @@ def test_the_operator_takes_what_the_chart_gives_and_its_defaults_are_the_codes(
 
 
 def test_every_setting_can_be_reached() -> None:
-    given = {name.removeprefix(PREFIX).lower() for name in environment_of(container(render()))}
+    namespaces = {"credentials": {"defaultNamespaces": ["shop"]}}
+    given = {name.removeprefix(PREFIX).lower() for name in environment_of(container(render(namespaces)))}
     assert given >= set(Settings.model_fields) - {"namespaces"}
     namespaced = parsed(container(render({"watch": {"clusterWide": False}})))
     assert namespaced.namespaces == (NAME,)
@@ -332,6 +333,12 @@ def test_a_setting_reaches_the_operator(path: str) -> None:
     value = other(path)
     expected = parse_duration(value) if value == "77s" else value
     assert getattr(parsed(container(render(nested(path, value)))), name) == expected
+
+
+def test_no_secret_at_all_may_be_allowed() -> None:
+    manifests = render({"credentials": {"secretNames": []}})
+    assert parsed(container(manifests)).credentials_secret_names == ()
+    assert "secrets" not in str(named(manifests, "ClusterRole")["rules"])
 
 
 @pytest.mark.parametrize("timeout", ["10s", "500ms", "1m30s", "1.5m", "0.25h"])

@@ -104,10 +104,11 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
-{{/* Environment variables that the chart sets, as a YAML list */}}
+{{/* Environment variables that the chart sets, as a YAML list. No empty values, and the defaults of the API server written out:
+     what it stores otherwise than it was applied makes a second manager of server-side apply meet conflicts */}}
 {{- define "esa.env" -}}
 - name: POD_ID
-  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+  valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.name}}
 {{- range $key, $value := .Values.config }}
 - name: {{ printf "ESA_OPERATOR_%s" (snakecase $key | upper) }}
   value: {{ $value | toString | quote }}
@@ -121,9 +122,11 @@ annotations: {{- toYaml . | nindent 2 }}
 - name: ESA_OPERATOR_METRICS_PORT
   value: {{ .Values.metrics.port | quote }}
 - name: ESA_OPERATOR_CREDENTIALS_SECRET_NAMES
-  value: {{ join "," .Values.credentials.secretNames | quote }}
+  value: {{ join "," .Values.credentials.secretNames | default "," | quote }}
+{{- with .Values.credentials.defaultNamespaces }}
 - name: ESA_OPERATOR_DEFAULT_CREDENTIALS_NAMESPACES
-  value: {{ join "," .Values.credentials.defaultNamespaces | quote }}
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: ESA_OPERATOR_ECS_RAM_ROLE
   value: {{ .Values.credentials.ecsRamRole | quote }}
 {{- with .Values.credentials.existingSecret }}

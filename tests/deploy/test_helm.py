@@ -1,0 +1,331 @@
+"""The chart on a real API server, by real Helms, and the operator with what it was given there."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from control_plane import ControlPlane, KubectlError, free_port
+from esa_preload_operator.resources.job import GROUP, PLURAL, RESET_KEYS
+from support.api import job_body
+from support.chart import CHART, HELMS, NAME, ROOT, container, helm, render
+from support.operator_process import OperatorProcess
+from support.world import World
+from tools import tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.simulator import SimulatorProcess
+
+CRD = f"crd/{PLURAL}.{GROUP}"
+OURS = "app.kubernetes.io/part-of=esa-preload-operator"
+CLUSTER_SCOPED = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[ControlPlane]:
+    """An API server without the CRD, which the other tests share."""
+    with ControlPlane() as running:
+        yield running
+
+
+@pytest.fixture
+def kubernetes(bare: ControlPlane) -> Iterator[ControlPlane]:
+    """The same, with nothing of ours that is cluster-scoped."""
+    yield bare
+    bare.kubectl("delete", CLUSTER_SCOPED, f"--selector={OURS}", "--ignore-not-found", "--wait")
+
+
+class Release:
+    """One release in a namespace of its own."""
+
+    def __init__(self, kubernetes: ControlPlane, program: str) -> None:
+        self.kubernetes = kubernetes
+        self.program = program
+        self.namespace = f"helm-{next(_numbers)}"
+
+    def helm(self, command: str, *arguments: str | Path, **values: Any) -> str:
+        given = [f"--set-json={name.replace('__', '.')}={json.dumps(value)}" for name, value in values.items()]
+        words = [command, *map(str, arguments), f"--namespace={self.namespace}", *given]
+        return helm(self.program, *words, kubeconfig=self.kubernetes.kubeconfig())
+
+    def install(self, chart: Path = CHART, *arguments: str, **values: Any) -> str:
+        return self.helm("install", NAME, chart, "--create-namespace", *arguments, **values)
+
+    def upgrade(self, *arguments: str, **values: Any) -> str:
+        return self.helm("upgrade", NAME, CHART, *arguments, **values)
+
+    def kubectl(self, *arguments: str, **options: Any) -> str:
+        return self.kubernetes.kubectl(f"--namespace={self.namespace}", *arguments, **options)
+
+    def get(self, what: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", what, "--output=json"))
+        return found
+
+    def image(self) -> str:
+        return str(container([self.get(f"deployment/{NAME}")])["image"])
+
+    def make_job(self) -> None:
+        self.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+        self.kubectl("create", "--filename=-", input=json.dumps(job_body("nightly")))
+
+    def exists(self, what: str) -> bool:
+        return bool(self.kubectl("get", what, "--ignore-not-found", "--output=name").strip())
+
+
+@pytest.fixture(params=HELMS)
+def release(request: pytest.FixtureRequest, kubernetes: ControlPlane) -> Release:
+    return Release(kubernetes, request.param)
+
+
+@pytest.fixture
+def previous(tmp_path: Path) -> Path:
+    """Package what could have been the release before: other versions, and a CRD without its short name."""
+    chart = tmp_path / NAME
+    shutil.copytree(CHART, chart)
+    about = (chart / "Chart.yaml").read_text()
+    (chart / "Chart.yaml").write_text(re.sub(r"(?m)^(version|appVersion): .*$", r"\1: 0.0.9", about))
+    crd = chart / "templates" / "crd.yaml"
+    crd.write_text(crd.read_text().replace("    shortNames:\n    - spj\n", ""))
+    helm("helm3", "package", str(chart), f"--destination={tmp_path}")
+    return tmp_path / f"{NAME}-0.0.9.tgz"
+
+
+# --- the life of a release --------------------------------------------------------------------------------------
+
+
+def test_an_upgrade_brings_the_new_crd_and_keeps_the_resources(release: Release, previous: Path) -> None:
+    release.install(previous)
+    assert release.image().endswith(":0.0.9")
+    release.make_job()
+    release.upgrade()
+    assert release.image().endswith(":0.1.0")
+    names = release.get(CRD)["spec"]["names"]
+    assert names["shortNames"] == ["spj"]
+    assert release.exists(f"{PLURAL}/nightly")
+    release.helm("rollback", NAME, "1")
+    assert release.image().endswith(":0.0.9")
+    assert release.exists(f"{PLURAL}/nightly")
+
+
+def test_an_uninstallation_keeps_the_crd_and_the_next_release_takes_it_over(release: Release) -> None:
+    release.install()
+    release.make_job()
+    release.helm("uninstall", NAME)
+    assert not release.exists(f"deployment/{NAME}")
+    assert release.exists(f"{PLURAL}/nightly")
+    release.install()
+    assert release.exists(f"{PLURAL}/nightly")
+
+
+def test_an_uninstallation_takes_the_crd_with_it_if_so_asked(release: Release) -> None:
+    release.install(crds__keep=False)
+    release.make_job()
+    assert "deletes every ScheduledPreloadJob" in release.helm("get", "notes", NAME)
+    release.helm("uninstall", NAME)
+    release.kubectl("wait", "--for=delete", CRD, "--timeout=30s")
+
+
+def test_two_releases_of_one_name_live_in_two_namespaces(release: Release) -> None:
+    release.install()
+    second = Release(release.kubernetes, release.program)
+    second.install(crds__install=False, watch__clusterWide=False)
+    third = Release(release.kubernetes, release.program)
+    third.install(crds__install=False)
+    for each in (release, second, third):
+        assert each.exists(f"deployment/{NAME}")
+    second.helm("uninstall", NAME)
+    assert release.exists(f"clusterrole/{NAME}-{release.namespace}")
+    assert release.exists(CRD)
+
+
+def test_server_side_apply_meets_no_conflict(kubernetes: ControlPlane) -> None:
+    release = Release(kubernetes, "helm4")
+    release.install(CHART, "--server-side=true")
+    release.upgrade("--server-side=true", config__workers=8)
+    manifest = release.helm("get", "manifest", NAME)
+    for _ in range(2):
+        release.kubectl("apply", "--server-side", "--field-manager=argocd-controller", "--filename=-", input=manifest)
+    release.upgrade("--server-side=true", config__workers=8)
+    release.kubectl(
+        "apply", "--filename=-", "--server-side", "--field-manager=helm", "--dry-run=server", input=manifest
+    )
+
+
+def test_everything_at_once_is_accepted(kubernetes: ControlPlane) -> None:
+    release = Release(kubernetes, "helm4")
+    release.install(
+        resetPolicy__enabled=True,
+        networkPolicy__enabled=True,
+        metrics__grafanaDashboard__enabled=True,
+        credentials__rrsa={"enabled": True, "roleName": "esa"},
+    )
+    pod = release.get(f"deployment/{NAME}")["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == 45
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "restricted", "labels": labels}}
+    kubernetes.kubectl("apply", "--filename=-", input=json.dumps(body))
+    for each in render():  # the pods themselves pass the strictest of the Pod Security Standards
+        if each["kind"] in ("Pod", "Deployment"):
+            spec = each["spec"]["template"]["spec"] if each["kind"] == "Deployment" else each["spec"]
+            name = f"{NAME}-{each['kind'].lower()}"
+            made = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "restricted"}}
+            kubernetes.kubectl("create", "--filename=-", "--dry-run=server", input=json.dumps({**made, "spec": spec}))
+
+
+# --- who may ask for a reset ------------------------------------------------------------------------------------
+
+
+def role(*verbs: str) -> dict[str, Any]:
+    return {"apiGroups": [GROUP], "resources": [PLURAL], "verbs": list(verbs)}
+
+
+def bind(release: Release, user: str, *verbs: str) -> str:
+    """Make a user with some verbs in the release's namespace."""
+    release.kubernetes.add_user(user, ["system:authenticated"])
+    api = {"apiVersion": "rbac.authorization.k8s.io/v1"}
+    metadata = {"name": user, "namespace": release.namespace}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
+    bodies = [
+        {**api, "kind": "Role", "metadata": metadata, "rules": [role(*verbs)]},
+        {**api, "kind": "RoleBinding", "metadata": metadata, "roleRef": reference, "subjects": [subject]},
+    ]
+    release.kubectl("apply", "--filename=-", input=yaml.safe_dump_all(bodies))
+    return user
+
+
+async def test_the_verb_reset_decides_who_may_ask(kubernetes: ControlPlane, simulator: SimulatorProcess) -> None:
+    release = Release(kubernetes, "helm3")
+    release.install(resetPolicy__enabled=True)
+    release.make_job()
+    edit = ("get", "list", "create", "patch", "update", "delete")
+    editor, resetter = (
+        bind(release, f"e-{release.namespace}", *edit),
+        bind(release, f"r-{release.namespace}", *edit, "reset"),
+    )
+
+    def annotate(user: str, annotation: str) -> str:
+        """Return what was refused, or nothing."""
+        try:
+            release.kubectl("annotate", f"{PLURAL}/nightly", annotation, "--overwrite", user=user)
+        except KubectlError as error:
+            return str(error)
+        return ""
+
+    world = World(kubernetes, simulator, ROOT, release.namespace, "none")
+    tokens = map(str, itertools.count())
+    await world.until(lambda: "needs the verb reset" in annotate(editor, f"{RESET_KEYS[0]}={next(tokens)}"))
+    for key in RESET_KEYS:
+        assert f"refused to {editor}" in annotate(editor, f"{key}=mine")
+        assert annotate(resetter, f"{key}=theirs") == ""
+        assert annotate(editor, f"{key}=theirs") == ""  # an apply that changes nothing asks for nothing
+        assert "at most 256 bytes" in annotate(resetter, f"{key}={'é' * 129}")
+        assert annotate(resetter, f"{key}={'é' * 128}") == ""
+    assert annotate(editor, "other=value") == ""
+    assert annotate(editor, f"{RESET_KEYS[0]}-") == ""
+    body = job_body("second", jobId="job2")
+    body["metadata"]["annotations"] = {RESET_KEYS[0]: "t1"}
+    with pytest.raises(KubectlError, match="needs the verb reset"):
+        release.kubectl("create", "--filename=-", input=json.dumps(body), user=editor)
+    release.kubectl("create", "--filename=-", input=json.dumps(body), user=resetter)
+
+
+# --- the operator itself ----------------------------------------------------------------------------------------
+
+
+def start(release: Release, folder: Path) -> OperatorProcess:
+    """Run the installed Deployment's container as a process of this machine, as its service account."""
+    deployment = release.get(f"deployment/{NAME}")
+    pod = deployment["spec"]["template"]["spec"]
+    (found,) = pod["containers"]
+    environment = {"PYTHONPATH": str(ROOT / "operator")}
+    for each in found["env"]:
+        source = each.get("valueFrom", {})
+        if "secretKeyRef" in source:
+            data = release.get(f"secret/{source['secretKeyRef']['name']}")["data"]
+            if source["secretKeyRef"]["key"] in data:
+                environment[each["name"]] = base64.b64decode(data[source["secretKeyRef"]["key"]]).decode()
+        elif "fieldRef" in source:
+            environment[each["name"]] = f"{NAME}-0"
+        else:
+            environment[each["name"]] = each.get("value", "")
+    kubeconfig = release.kubernetes.add_service_account(release.namespace, pod["serviceAccountName"])
+    command, *flags = found["args"]
+    assert command == "run"
+    return OperatorProcess(folder, kubeconfig, tuple(flags), **environment)
+
+
+@pytest.mark.parametrize("cluster_wide", [True, False], ids=["cluster-wide", "one-namespace"])
+async def test_the_installed_operator_resets_once(
+    kubernetes: ControlPlane, simulator: SimulatorProcess, tmp_path: Path, *, cluster_wide: bool
+) -> None:
+    release = Release(kubernetes, "helm4")
+    release.install(
+        config__endpoint=simulator.url,
+        watch__clusterWide=cluster_wide,
+        health__port=free_port(),
+        metrics__port=free_port(),
+        credentials__existingSecret="esa-credentials",
+    )
+    release.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+    offset = 90_000_000 + 1_000 * os.getpid() % 1_000_000 + next(_numbers)
+    world = World(kubernetes, simulator, tmp_path, release.namespace, f"AK-{release.namespace}", offset=offset)
+    world.account = str(2 * 10**15 + offset)
+    credential = {
+        "accessKeyId": world.access_key_id,
+        "accessKeySecret": world.access_key_secret,
+        "aliUid": world.account,
+    }
+    simulator.add_credentials([credential])
+    world.make_secret()
+    world.seed(1, 2)
+    world.create(1)  # by the operator's own credentials
+    world.create(2, credentialsSecretRef={"name": "esa-credentials"})
+    with start(release, tmp_path) as operator:
+        operator.wait_to_lead()
+        for number in (1, 2):
+            world.annotate(number, "deploy-4711")
+            await world.handled(number, "deploy-4711")
+            assert world.resets(number) == 1
+        await world.until(lambda: len(world.events("ResetSucceeded")) == 2)
+        lease = release.get(f"lease/{NAME}")
+    assert lease["spec"]["holderIdentity"].startswith(f"{NAME}-0_")
+    assert "orbidden" not in operator.log
+
+
+# --- the README -------------------------------------------------------------------------------------------------
+
+
+def test_the_readmes_three_lines_install_it(kubernetes: ControlPlane, tmp_path: Path) -> None:
+    section = (ROOT / "README.md").read_text().split("\n## Install\n")[1].split("\n## ")[0]
+    found = re.search(r"(?m)^    helm .*\n(?:    .*\n)*", section)
+    assert found, "no helm in the section"
+    lines = [line.strip() for line in found[0].splitlines()]
+    assert len(lines) == 3
+    (tmp_path / "helm").symlink_to(tool("helm4"))
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["sh", "-euc", "\n".join(lines)],
+        cwd=ROOT,
+        env={**environment, "KUBECONFIG": str(kubernetes.kubeconfig())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    deployment = json.loads(kubernetes.kubectl("get", "deployment", NAME, f"--namespace={NAME}", "--output=json"))
+    assert container([deployment])["image"].endswith("/esa-preload-operator:0.1.0")
+    assert "kubectl annotate scheduledpreloadjob" in done.stdout
