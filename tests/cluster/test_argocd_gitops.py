@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,3 +229,13 @@ def test_the_token_of_the_hook_is_the_uid_of_its_job_and_needs_no_shell(hook: tu
         token = container["env"][0]
         assert token["name"] == "TOKEN"
         assert token["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['batch.kubernetes.io/controller-uid']"
+
+
+def test_the_snippet_is_merged_into_what_is_configured_already(world: World) -> None:
+    kubectl = functools.partial(world.control_plane.kubectl, f"--namespace={world.namespace}")
+    kubectl("create", "configmap", "argocd-cm", "--from-literal=url=https://argocd.example.com")
+    text = (FOLDER / "argocd-cm.yaml").read_text().replace("namespace: argocd\n", f"namespace: {world.namespace}\n")
+    kubectl("patch", "configmap", "argocd-cm", f"--patch={text}")
+    data = yaml.safe_load(kubectl("get", "configmap", "argocd-cm", "--output=yaml"))["data"]
+    assert data.pop("url") == "https://argocd.example.com"
+    assert data == yaml.safe_load(text)["data"]

@@ -27,9 +27,11 @@ from esa_preload_operator.domain.reset_values import Phase, ResetRecord, Write
 from esa_preload_operator.domain.status import composed, refreshed, troubled, view_of
 from esa_preload_operator.domain.tokens import normalise
 from esa_preload_operator.esa.accounts import Policy
+from esa_preload_operator.k8s.jobs import FIELD_MANAGER
 from esa_preload_operator.resources.job import (
     GROUP,
     KIND,
+    PLURAL,
     RESET_KEY,
     RESET_KEY_PREFIXED,
     RESET_KEYS,
@@ -370,3 +372,28 @@ def test_both_forms_carry_the_scripts_as_they_are() -> None:
         "discovery.lua": DISCOVERY.read_text(),
         "definitions": [{"name": "reset", "action.lua": RESET.read_text()}],
     }
+
+
+def test_the_applications_name_what_there_is() -> None:
+    operator, website = yaml.safe_load_all((FOLDER / "application.yaml").read_text())
+    for application in (operator, website):
+        assert (ROOT / application["spec"]["source"]["path"]).is_dir()
+        assert "ServerSideApply=true" in application["spec"]["syncPolicy"]["syncOptions"]
+    (ignored,) = website["spec"]["ignoreDifferences"]
+    assert (ignored["group"], ignored["kind"]) == (GROUP, KIND)
+    assert ignored["jsonPointers"] == ["/metadata/annotations/" + RESET_KEY_PREFIXED.replace("/", "~1")]
+    assert ignored["managedFieldsManagers"] == [FIELD_MANAGER]
+    assert "RespectIgnoreDifferences=true" in website["spec"]["syncPolicy"]["syncOptions"]
+
+
+def test_the_hook_and_the_role_are_about_the_job_of_the_example() -> None:
+    job = yaml.safe_load((FOLDER / "example" / "job.yaml").read_text())["metadata"]["name"]
+    hook, account, role, binding = yaml.safe_load_all((FOLDER / "example" / "reset-after-sync.yaml").read_text())
+    assert hook["metadata"]["annotations"]["argocd.argoproj.io/hook"] == "PostSync"
+    (rule,) = role["rules"]
+    assert (rule["apiGroups"], rule["resources"], rule["resourceNames"]) == ([GROUP], [PLURAL], [job])
+    pod = hook["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == account["metadata"]["name"] == binding["subjects"][0]["name"]
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert container["args"][1] == f"{PLURAL}.{GROUP}/{job}"
+    assert f"{RESET_KEY_PREFIXED}=$(TOKEN)" in pod["initContainers"][0]["args"]
