@@ -18,7 +18,7 @@ TYPED := operator $(wildcard hack/*.py hack/*/*.py) tests
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint crds bench control-plane requirements clean
+.PHONY: help demo test lint crds chart bench control-plane requirements clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | \
@@ -29,9 +29,9 @@ demo: $(READY) ## show the operator at work, with a simulated ESA and a real Kub
 
 test: $(READY) ## run all tests; the Kubernetes API server that some need is built once
 	@started=$$SECONDS; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	$(BIN)/python hack/control-plane/build.py >"$$log" 2>&1 & build=$$!; \
+	{ $(BIN)/python hack/control-plane/build.py && $(BIN)/python hack/tools/tools.py; } >"$$log" 2>&1 & build=$$!; \
 	without=0; $(PYTEST) tests/unit -q -n $(WORKERS) || without=$$?; \
-	kill -0 $$build 2>/dev/null && echo 'make: building the test control plane, some minutes the first time'; \
+	kill -0 $$build 2>/dev/null && echo 'make: building the test control plane and tools, some minutes the first time'; \
 	wait $$build || { cat "$$log" >&2; exit 1; }; \
 	rest=$$(find tests -mindepth 1 -maxdepth 1 -type d ! -name unit ! -name support ! -name e2e ! -name '__*'); \
 	with=0; $(PYTEST) $$rest -q -n $(WORKERS) || with=$$?; \
@@ -47,12 +47,17 @@ lint: $(READY) ## check style, types, layers, and that generated files are up to
 	try 'mypy' $(BIN)/mypy --strict --no-error-summary $(TYPED); \
 	try 'lint-imports' $(BIN)/lint-imports --no-logo --cache-dir $(IMPORTS_CACHE); \
 	try 'the CRD (`make crds` heals this)' generated; \
+	try 'the chart (`make chart` heals this)' $(BIN)/python hack/tools/chart.py --check; \
 	try 'hack/check-tree.sh' bash hack/check-tree.sh; \
 	[ -z "$$failed" ] || { echo "make: these complain:$$failed" >&2; exit 1; }; \
 	echo 'make: nothing to complain about'
 
 crds: $(READY) ## write crds/ anew from the types
 	@$(BIN)/python -m esa_preload_operator.resources.crd > $(CRD)
+	@$(BIN)/python hack/tools/chart.py
+
+chart: $(READY) ## write anew what the chart takes from other files: CRD, schema, README, alerts, dashboard
+	@$(BIN)/python hack/tools/chart.py
 
 bench: $(READY) ## measure the operator against its limits (BENCH='latency rate' names parts)
 	@PYTHONPATH=operator:hack/control-plane:tests $(BIN)/python hack/bench/main.py $(BENCH)
