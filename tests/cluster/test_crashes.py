@@ -119,14 +119,15 @@ async def test_a_crash_at_any_request_of_the_recovery_leads_to_one_reset(
 
 
 async def test_a_call_that_outlives_its_caller_is_waited_for(world: World) -> None:
-    world.seed(1)
+    world.seed(1, 2)
     rule = world.fault("hang", action=RESET, job_id=world.esa_id())
     dead = world.operator(None, **SETTINGS)
     world.create(annotations={RESET_KEY: "t1"})
     await world.until(lambda: world.calls(RESET) == 1)
     dead.kill()
-    successor = world.operator(None, **SETTINGS | {"NETWORK_GRACE": "4s"})
-    await asyncio.to_thread(successor.wait_to_lead)
+    world.operator(None, **SETTINGS | {"NETWORK_GRACE": "12s"})
+    world.create(2, annotations={RESET_KEY: "t1"})
+    await world.handled(2)  # so much time that a look, and another call, would have happened
     world.simulator.clear_faults(rule)
     status = await world.handled()
     assert (world.resets(), world.calls(RESET)) == (1, 1)
