@@ -213,7 +213,7 @@ def _after_failed_look(memory: Memory, problem: Problem, now: Moment) -> Next:
         return _write(memory, Stage.OUTCOME, failed_look(view, requested(view), problem, now))
     shown = (requested(view), problem.code)
     memory, delay = _count_failure(memory, problem, now)
-    if memory.reported == shown:
+    if memory.reported == shown and not view.changed:
         return _idle(memory), Rest(now.steady + delay, problem)
     return _write(memory, Stage.OUTCOME, failed_look(view, requested(view), problem, now))
 

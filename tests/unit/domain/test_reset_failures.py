@@ -179,6 +179,20 @@ def test_the_same_failure_is_not_written_twice() -> None:
     expect(Write, p0.on(LookFailed(problem("NoPermission", Healer.ACCOUNT))))
 
 
+def test_a_failure_is_told_again_about_a_changed_spec_so_that_its_generation_counts_as_observed() -> None:
+    p0, resource = Process(), _asked()
+    denied = problem("NoPermission", healer=Healer.ACCOUNT)
+    expect(Look, p0.sees(resource))
+    expect(Rest, p0.writes(resource, p0.on(LookFailed(denied))))
+    resource.edit(changed=True)
+    p0.at += 1000.0
+    expect(Look, p0.sees(resource))
+    expect(Rest, p0.writes(resource, p0.on(LookFailed(denied))))
+    p0.at += 1000.0
+    expect(Look, p0.sees(resource))
+    expect(Rest, p0.on(LookFailed(denied)))
+
+
 def test_the_same_failure_is_not_written_twice_while_an_intent_is_open() -> None:
     resource = _asked()
     sent(Process(), resource)
