@@ -17,7 +17,7 @@ import yaml
 from control_plane import ControlPlane, KubectlError, free_port
 from esa_preload_operator.resources.job import GROUP, PLURAL, RESET_KEYS
 from support.api import job_body
-from support.chart import CHART, HELMS, NAME, ROOT, container, helm, render
+from support.chart import CHART, HELMS, KUSTOMIZE, NAME, ROOT, container, helm, render
 from support.operator_process import OperatorProcess
 from support.world import World
 from tools import tool
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CRD = f"crd/{PLURAL}.{GROUP}"
 OURS = "app.kubernetes.io/part-of=esa-preload-operator"
 CLUSTER_SCOPED = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding"
+NAMESPACED = "deployment,service,serviceaccount,role,rolebinding,poddisruptionbudget,configmap,secret"
 _numbers = itertools.count(1)
 
 
@@ -43,8 +44,9 @@ def bare() -> Iterator[ControlPlane]:
 
 @pytest.fixture
 def kubernetes(bare: ControlPlane) -> Iterator[ControlPlane]:
-    """The same, with nothing of ours that is cluster-scoped."""
+    """The same, with nothing of ours that is cluster-scoped or in the namespace of our name."""
     yield bare
+    bare.kubectl("delete", NAMESPACED, "--all", f"--namespace={NAME}")  # a namespace would stay: no controller ends it
     bare.kubectl("delete", CLUSTER_SCOPED, f"--selector={OURS}", "--ignore-not-found", "--wait")
 
 
@@ -304,6 +306,18 @@ async def test_the_installed_operator_resets_once(
         lease = release.get(f"lease/{NAME}")
     assert lease["spec"]["holderIdentity"].startswith(f"{NAME}-0_")
     assert "orbidden" not in operator.log
+
+
+# --- without Helm -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["base", "overlays/namespaced", "overlays/demo"])
+def test_the_api_server_takes_the_kustomizations(kubernetes: ControlPlane, folder: str) -> None:
+    kubernetes.kubectl("apply", "--kustomize", str(KUSTOMIZE / folder), "--warnings-as-errors")
+    assert kubernetes.kubectl("diff", "--kustomize", str(KUSTOMIZE / folder)) == ""
+    if folder.endswith("demo"):
+        kubernetes.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+        kubernetes.kubectl("apply", "--filename", str(KUSTOMIZE / folder / "job.yaml"))
 
 
 # --- the README -------------------------------------------------------------------------------------------------
