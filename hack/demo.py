@@ -73,8 +73,9 @@ def read(control_plane: ControlPlane) -> dict[str, Any]:
 def wait_until(control_plane: ControlPlane, what: str, seconds: float = 60, **wanted: Any) -> dict[str, Any]:
     """Wait until the status shows some values; return it."""
     end = time.monotonic() + seconds
+    status: dict[str, Any] = {}
     while time.monotonic() < end:
-        status: dict[str, Any] = read(control_plane).get("status", {})
+        status = read(control_plane).get("status", {})
         if all(status.get(key) == value for key, value in wanted.items()):
             return status
         time.sleep(0.2)

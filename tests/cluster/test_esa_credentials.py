@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from esa_preload_operator.resources.job import RESET_KEY
 from support.calls import GET, RESET
+from support.crashes import PATIENCE
 from support.scenarios import credential, shown
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ async def test_accounts_in_trouble_slow_nobody_else_down(world: World) -> None:
     operator = world.operator(None, **SETTINGS, WORKERS="2", CREDENTIALS_SECRET_NAMES="*")
     await asyncio.to_thread(operator.wait_to_lead)
     for number in healthy:
-        await world.handled(number, timeout=60)
+        await world.handled(number, timeout=PATIENCE)
     assert handled(world, *throttled, *wrong) == []
     assert sum(world.resets(number) for number in healthy) == len(healthy)
     assert sum(world.resets(number) for number in (*throttled, *wrong)) == 0

@@ -13,6 +13,7 @@ import pytest
 from esa_preload_operator.resources.job import RESET_KEY
 from support.api_proxy import ApiProxy
 from support.calls import RESET
+from support.crashes import PATIENCE
 from support.scenarios import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
@@ -54,7 +55,7 @@ def running(
         scenarios = Running(world)
         for name, scenario in (SUCCEEDED | AUTHOR).items():
             scenarios.begin(name, scenario)
-        world.operator(None, **SETTINGS).wait_to_lead(timeout=90)
+        world.operator(None, **SETTINGS).wait_to_lead(timeout=PATIENCE)
         yield scenarios
 
 
@@ -65,7 +66,7 @@ def truths(status: Status) -> dict[str, Any]:
 @pytest.mark.parametrize("name", SUCCEEDED)
 async def test_one_reset_is_in_effect_and_the_status_says_so(running: Running, name: str) -> None:
     world, number, scenario = running.world, running.numbers[name], SUCCEEDED[name]
-    status = await world.handled(number, timeout=60)
+    status = await world.handled(number, timeout=PATIENCE)
     assert world.resets(number) == 1
     assert scenario.calls in (None, world.calls(RESET, number))
     assert status["reset"]["phase"] == "Succeeded"
@@ -77,7 +78,7 @@ async def test_one_reset_is_in_effect_and_the_status_says_so(running: Running, n
 
 @pytest.mark.parametrize("name", LOST)
 async def test_the_status_tells_how_a_lost_answer_was_dealt_with(running: Running, name: str) -> None:
-    status = await running.world.handled(running.numbers[name], timeout=60)
+    status = await running.world.handled(running.numbers[name], timeout=PATIENCE)
     expected = "confirmed by progress" if LOST[name].ends_as == "ResetConfirmed" else "called again"
     assert expected in status["reset"]["message"]
     assert (status["urlCount"], status["urlSubmitted"]) == (10, 0)
@@ -86,7 +87,7 @@ async def test_the_status_tells_how_a_lost_answer_was_dealt_with(running: Runnin
 @pytest.mark.parametrize("name", STRANGE)
 async def test_what_esa_says_is_stored_in_a_form_that_the_api_server_takes(running: Running, name: str) -> None:
     number = running.numbers[name]
-    status = await running.world.handled(number, timeout=60)
+    status = await running.world.handled(number, timeout=PATIENCE)
     texts = [value for value in status.values() if isinstance(value, str)]
     assert max(len(text.encode()) for text in texts) <= 4096
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", "".join(texts))
@@ -98,7 +99,7 @@ async def test_what_esa_says_is_stored_in_a_form_that_the_api_server_takes(runni
 
 async def test_the_wait_that_esa_asks_for_is_kept(running: Running) -> None:
     number = running.numbers["throttled for a while"]
-    await running.world.handled(number, timeout=60)
+    await running.world.handled(number, timeout=PATIENCE)
     first, second = (call["time"] for call in running.world.simulator.calls(RESET, job_id=running.world.esa_id(number)))
     assert second - first >= 3
 
@@ -106,7 +107,7 @@ async def test_the_wait_that_esa_asks_for_is_kept(running: Running) -> None:
 @pytest.mark.parametrize("reason", REJECTED)
 async def test_urls_that_esa_rejects_are_told_though_the_reset_succeeds(running: Running, reason: str) -> None:
     world, number = running.world, running.numbers[reason]
-    await world.handled(number, timeout=60)
+    await world.handled(number, timeout=PATIENCE)
     condition = world.condition(number, "UrlsAccepted")
     assert (condition["status"], condition["reason"]) == ("False", reason)
     event = await running.told(number, "UrlsRejected")
@@ -134,7 +135,7 @@ async def test_what_the_account_forbids_is_tried_until_it_is_allowed(running: Ru
         running.heal(name)
     for name in ACCOUNT:
         number = running.numbers[name]
-        status = await world.handled(number, timeout=90)
+        status = await world.handled(number, timeout=PATIENCE)
         assert (world.resets(number), status["reset"]["phase"], truths(status)) == (1, "Succeeded", HEALTHY)
 
 
@@ -143,7 +144,7 @@ async def test_what_only_the_author_can_heal_fails_once_and_a_new_token_tries_ag
     running: Running, name: str
 ) -> None:
     world, number, reason = running.world, running.numbers[name], name.split(maxsplit=1)[0]
-    status = await world.handled(number, timeout=60)
+    status = await world.handled(number, timeout=PATIENCE)
     assert (world.resets(number), world.calls(RESET, number)) == (0, AUTHOR[name].calls)
     assert status["reset"]["phase"] == "Failed"
     assert truths(status) == {"Ready": "False", "Reconciling": "False", "Stalled": "True"}
@@ -187,7 +188,7 @@ async def test_a_refused_connection_leaves_no_doubt(cluster: ControlPlane, tmp_p
         world.simulator.add_credentials([credential(world)])
         world.seed(1, 2)
         for number in (1, 2):
-            status = await world.handled(number, timeout=60)
+            status = await world.handled(number, timeout=PATIENCE)
             assert (world.resets(number), world.calls(RESET, number)) == (1, 1)
             assert (status["reset"]["phase"], status["reset"].get("message"), truths(status)) == (
                 "Succeeded",

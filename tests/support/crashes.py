@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SETTINGS: Final = {"REQUEST_TIMEOUT": "1s", "NETWORK_GRACE": "1s", "LEADER_ELECTION": "false"}
 """Without an election a successor need not wait for a dead leader's lease; the test lets only one process run."""
+PATIENCE: Final = 120.0
+"""Seconds; a busy machine takes long to start an operator, and waiting costs nothing when all is well."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Lane:
             self._mark()
             deaths = self._plan(number, crashes[follower : follower + 1])
             self.start()
-        status = await self.world.handled(number)
+        status = await self.world.handled(number, timeout=PATIENCE)
         assert self.operator is not None
         counted = await asyncio.to_thread(metric, self.operator, "esa_operator_resets_undecidable_total")
         return Ending(number, status, self.world.resets(number), counted)
@@ -132,7 +134,7 @@ class Lane:
 
         hook = self.proxy.after if point.after else self.proxy.before
         rule = hook(Match(), strike, times=None)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await dead.wait()
         rule.remove()
 
@@ -146,7 +148,7 @@ class Lane:
             found = self._calls(number, since)
             return len(found) > point.number and (found[point.number]["executed"] or not point.after)
 
-        await self.world.until(there, every=0.02)
+        await self.world.until(there, PATIENCE, every=0.02)
         self._kill()
         simulator.clear_faults(rule, abandon=True)
 

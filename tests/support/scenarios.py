@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from esa_preload_operator.resources.job import RESET_KEY
 from support.calls import GET, RESET
+from support.crashes import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,7 +183,7 @@ class Running:
 
     async def ended(self, name: str) -> None:
         number = self.numbers[name]
-        await self.world.until(lambda: self.world.status(number).get("handledResets"), 60)
+        await self.world.until(lambda: self.world.status(number).get("handledResets"), PATIENCE)
 
     async def told(self, number: int, reason: str) -> dict[str, Any]:
         """Wait for an Event about a job."""

@@ -42,7 +42,7 @@ def clean_count(value: object) -> int:
 def clean_time(text: object) -> str:
     """RFC 3339 in UTC from any of ESA's time formats; empty if it is no time.
 
-    Source: ESA API, CreateScheduledPreloadJob (`+0800` without a colon) and ListScheduledPreloadExecutions (milliseconds).
+    Source: ESA API, CreateScheduledPreloadJob (`+0800`, no colon) and ListScheduledPreloadExecutions (milliseconds).
     """
     if not isinstance(text, str):
         return ""

@@ -127,7 +127,7 @@ def judged(conditions: Sequence[Condition], verdict: Verdict, generation: int, n
 
 
 def with_urls(conditions: Sequence[Condition], job: EsaJob, generation: int, now: str) -> list[Condition]:
-    """Return the conditions with UrlsAccepted as the job's ErrorInfo says: HTTP 200 does not mean that ESA took all URLs."""
+    """Return the conditions with UrlsAccepted as the job's ErrorInfo says: after HTTP 200 ESA may lack URLs."""
     if not job.error_info:
         return _put(conditions, URLS_ACCEPTED, "True", Reason.URLS_ACCEPTED, "", generation, now)
     message = job.error_info

@@ -63,7 +63,7 @@ class Reason(enum.StrEnum):
 class Problem:
     """Why a call to ESA, or the search for its credentials, failed: a value, to compare and to keep.
 
-    `code`, `message` and `request_id` are shown to people, so they never hold a credential, a signature or a query string.
+    `code`, `message` and `request_id` are shown to people: they never hold a credential, a signature or a query string.
     `retry_after` is in seconds and comes from the header `x-acs-retry-after` (there in milliseconds).
     """
 

@@ -1,8 +1,8 @@
 """The reset protocol: one request, one reset, whatever crashes.
 
-`advance` is a pure state machine. It is given what happened and returns what to do; the service does it and comes back with
-what happened then. Nobody calls ESA on an intent that he did not write himself, every write is conditional on the version
-that the decision was made on, and after a conflict nothing is reused.
+`advance` is a pure state machine. It is given what happened and returns what to do; the service does it and comes back
+with what happened then. Nobody calls ESA on an intent that he did not write himself, every write is conditional on the
+version that the decision was made on, and after a conflict nothing is reused.
 """
 
 from dataclasses import replace
@@ -194,8 +194,8 @@ def _after_look(memory: Memory, job: EsaJob, now: Moment, rules: Rules) -> Next:
 def proves_reset(intent: ResetRecord, job: EsaJob, rules: Rules) -> bool:
     """Say whether the job's progress shows that the intent's call was executed.
 
-    That a reset lowers `UrlSubmitted` is inferred from "resets the progress" (ESA API, ResetScheduledPreloadJob), which is
-    why it can be switched off.
+    That a reset lowers `UrlSubmitted` is inferred from "resets the progress" (ESA API, ResetScheduledPreloadJob), so it
+    can be switched off.
     """
     return (
         rules.confirm_by_progress
@@ -286,7 +286,7 @@ LONGEST_WRITE_DELAY = 30.0
 """Seconds between two tries of a write that the API server keeps failing."""
 
 NOT_SENT = "NotSent"
-"""Code of the problem that says: the sender itself decided not to send, because it was too late or it no longer leads."""
+"""Code of the problem that says: the sender itself decided not to send, as it was too late or no longer leads."""
 
 
 def may_send(step: Send, now_steady: float, leads_until: float) -> bool:

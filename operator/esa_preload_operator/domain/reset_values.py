@@ -22,7 +22,7 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResetRecord:
-    """`status.reset` as a value. A record in phase InFlight is an *intent*: a call may follow it, or has followed it."""
+    """`status.reset` as a value. A record in phase InFlight is an *intent*: a call may follow, or has followed."""
 
     phase: str
     job_id: str = ""

@@ -14,7 +14,8 @@ _MAX_MESSAGE = 1024
 def claim(view: View, intent: ResetRecord, job: EsaJob, *, repeats: ResetRecord | None) -> Write:
     """Announce a call before it is made; the tokens count as open until its outcome is stored."""
     if repeats is not None:
-        doubt = f"the answer to attempt {repeats.attempts} was lost and the job's progress does not show a reset; called again"
+        lost = f"the answer to attempt {repeats.attempts} was lost"
+        doubt = f"{lost} and the job's progress does not show a reset; called again"
         intent = replace(intent, message=doubt)
     return Write(view, intent, _still_handled(view, intent.tokens), job=job)
 
@@ -113,7 +114,7 @@ def outdated(view: View) -> Write:
     """Say that the installed CRD drops what the protocol has to remember; nothing was called."""
     problem = Problem(
         code="CRDOutdated",
-        message="the API server did not keep status.reset as it was written; install the CRD of this operator's version",
+        message="the API server did not keep status.reset as written; install the CRD of this operator's version",
         healer=Healer.ACCOUNT,
         reason=Reason.CRD_OUTDATED,
     )

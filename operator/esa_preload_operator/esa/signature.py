@@ -64,7 +64,7 @@ class Acs3Auth(httpx.Auth):
         yield request
 
     def sign(self, method: str, query: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-        """Return the headers to add to `headers` (lower-case names, with the host): date, nonce, hash, token, signature."""
+        """Return what to add to `headers` (lower-case names, with the host): date, nonce, hash, token, signature."""
         body_hash = hashlib.sha256(body).hexdigest()
         added = {
             "x-acs-content-sha256": body_hash,
