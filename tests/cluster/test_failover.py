@@ -43,7 +43,7 @@ async def standby(world: World, pod: str, proxy: ApiProxy | None = None, **setti
     return operator
 
 
-async def said(operator: OperatorProcess, text: str, timeout: float = 40) -> None:  # noqa: ASYNC109 - in a thread
+async def said(operator: OperatorProcess, text: str, timeout: float = 40) -> None:
     await asyncio.to_thread(operator.wait_for, text, timeout)
 
 

@@ -31,7 +31,7 @@ def asked_tokens(annotations: Mapping[str, str]) -> Tokens:
 
 
 def token_time(token: str) -> float | None:
-    """Return the epoch seconds of a token that reads as a time: RFC 3339, epoch seconds or milliseconds from 2020 on."""
+    """Return epoch seconds of a token that reads as a time: RFC 3339, epoch seconds or milliseconds from 2020 on."""
     if token.isascii() and token.isdigit():
         number = float(token) if len(token) < 20 else 0.0
         for moment in (number, number / 1000):
