@@ -27,16 +27,21 @@ help: ## show this help
 demo: $(READY) ## show the operator at work, with a simulated ESA and a real Kubernetes API on this machine
 	@$(BIN)/python hack/demo.py
 
-test: $(READY) ## run all tests; the Kubernetes API server that some need is built once
-	@started=$$SECONDS; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	{ $(BIN)/python hack/control-plane/build.py && $(BIN)/python hack/tools/tools.py; } >"$$log" 2>&1 & build=$$!; \
-	without=0; $(PYTEST) tests/unit -q -n $(WORKERS) || without=$$?; \
-	kill -0 $$build 2>/dev/null && echo 'make: building the test control plane and tools, some minutes the first time'; \
-	wait $$build || { cat "$$log" >&2; exit 1; }; \
-	rest=$$(find tests -mindepth 1 -maxdepth 1 -type d ! -name unit ! -name support ! -name e2e ! -name '__*'); \
-	with=0; $(PYTEST) $$rest -q -n $(WORKERS) || with=$$?; \
+test: $(READY) ## run all tests; the Kubernetes API server and the tools that some need are built once
+	@started=$$SECONDS; failed=0; logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; \
+	run() { $(PYTEST) "$$@" -q -n $(WORKERS) --dist worksteal || failed=1; }; \
+	built() { wait $$1 || { cat "$$2" >&2; exit 1; }; }; \
+	$(BIN)/python hack/control-plane/build.py >"$$logs/plane" 2>&1 & plane=$$!; \
+	run tests/unit; \
+	kill -0 $$plane 2>/dev/null && echo 'make: building the test control plane, some minutes the first time'; \
+	built $$plane "$$logs/plane"; \
+	nice -n 10 $(BIN)/python hack/tools/tools.py >"$$logs/tools" 2>&1 & tools=$$!; \
+	run tests/component tests/cluster; \
+	kill -0 $$tools 2>/dev/null && echo 'make: building helm and promtool, some minutes the first time'; \
+	built $$tools "$$logs/tools"; \
+	run tests/deploy; \
 	echo "make: tests took $$((SECONDS - started)) s"; \
-	[ $$without = 0 ] && [ $$with = 0 ]
+	exit $$failed
 
 lint: $(READY) ## check style, types, layers, and that generated files are up to date
 	@failed=''; \
