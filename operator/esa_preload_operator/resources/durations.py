@@ -1,15 +1,25 @@
 """Durations as Go writes them and as CEL's `duration()` reads them: `0`, `500ms`, `30s`, `1.5h`, `1h30m`."""
 
 import re
+from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 _MICRO: Final = ("us", "\u00b5s", "\u03bcs")  # Go takes the micro sign and the Greek mu, which look alike
-_SECONDS: Final = {"ns": 1e-9, **dict.fromkeys(_MICRO, 1e-6), "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART: Final = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)({'|'.join(_SECONDS)})")
-_LIMIT: Final = 2**63 / 1e9
-"""Seconds; Go counts nanoseconds in an int64."""
+_NANOSECONDS: Final = {
+    "ns": 1,
+    **dict.fromkeys(_MICRO, 10**3),
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_PART: Final = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)({'|'.join(_NANOSECONDS)})")
+_LIMIT: Final = 2**63
+"""Nanoseconds; Go counts them in an int64."""
 
 
+@lru_cache(maxsize=256)
 def parse_duration(text: str) -> float:
     """Return the seconds that a Go duration says.
 
@@ -22,11 +32,11 @@ def parse_duration(text: str) -> float:
     if unsigned == "0":
         return 0.0
     parts = _PART.findall(unsigned)
-    seconds = float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    total = sum(int(Fraction(number) * _NANOSECONDS[unit]) for number, unit in parts)  # Go drops parts of a nanosecond
     whole = parts and "".join(number + unit for number, unit in parts) == unsigned
-    if not whole or seconds >= _LIMIT or (seconds > 0 and text.startswith("-")):
+    if not whole or total >= _LIMIT or (total > 0 and text.startswith("-")):
         raise ValueError(f"{text!r} is not a duration such as 0, 500ms, 30s, 1.5h or 1h30m")
-    return seconds
+    return total / 1e9
 
 
 def format_duration(seconds: float) -> str:

@@ -61,6 +61,8 @@ _like_durations = st.tuples(st.sampled_from(["", "", "+", "-"]), st.lists(_parts
 @example("2562047h47m16s")
 @example("2562048h")
 @example("1h\n")
+@example("-.1ns")
+@example("-.6ns.6ns")
 def test_durations_are_read_as_go_reads_them(text: str) -> None:
     nanoseconds = _nanoseconds_as_go_reads_them(text)
     if nanoseconds is None or nanoseconds < 0:
