@@ -5,12 +5,14 @@ import logging
 import ssl
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from json import JSONDecodeError
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import aiohttp
 import kopf
 
+from esa_preload_operator.k8s.lists import ListReader
 from esa_preload_operator.k8s.login import ConnectionInfo
 from esa_preload_operator.resources.job import GROUP, PLURAL, VERSION
 from esa_preload_operator.runtime.app import App
@@ -19,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 _RENEW_WATCH: Final = 60
 """Seconds after which the API server ends a watch, so that a silent one shows."""
+
+_LIST_CHUNK: Final = 32 * 1024
+"""Bytes of a list that are taken apart at once, some milliseconds of work."""
 
 
 class EndlessBackoff:
@@ -52,13 +57,13 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.networking.error_backoffs = EndlessBackoff()
-    settings.networking.request_timeout = 30
+    settings.networking.request_timeout = 120  # a list of 10,000 takes an API server under load half a minute
     settings.networking.connect_timeout = 10
     settings.queueing.idle_timeout = 0.05
     settings.queueing.exit_timeout = 0.5
     settings.persistence.consistency_timeout = 0
     settings.persistence.diffbase_storage = NoDiffBase()
-    settings.watching.chunk_size = 200
+    settings.watching.chunk_size = None
     settings.watching.server_timeout = _RENEW_WATCH
     settings.watching.reconnect_backoff = 0.1
     return settings
@@ -72,12 +77,15 @@ def session_for(login: ConnectionInfo, app: App) -> aiohttp.ClientSession:
 
         async def json(self, **options: Any) -> Any:
             """Parse the body, and leave nothing of a list to kopf but its version."""
-            body = await super().json(**options)
-            if self.url.path.endswith(f"/{PLURAL}") and isinstance(body, dict):
-                rest = (body.get("metadata") or {}).get("continue")
-                page = body.get("items") or ()
-                body["items"] = []
-                app.listed(self.url.path, page, begins="continue" not in self.url.query, ends=not rest)
+            if self.status != HTTPStatus.OK or not self.url.path.endswith(f"/{PLURAL}"):
+                return await super().json(**options)
+            reader, begins = ListReader(), True
+            async for chunk in self.content.iter_chunked(_LIST_CHUNK):
+                app.listed(self.url.path, reader.feed(chunk), begins=begins, ends=False)
+                begins = False
+                await asyncio.sleep(0)  # what asks for a reset need not wait for the end of the list
+            body = reader.rest()
+            app.listed(self.url.path, (), begins=begins, ends=True)
             return body
 
     headers = {"Authorization": f"{login.scheme or 'Bearer'} {login.token}"} if login.token else {}
@@ -129,10 +137,11 @@ async def watch(app: App, install_signals: Callable[[], None]) -> None:
         login = await app.login()
         return kopf.AiohttpSession(server=login.server, aiohttp_session=session_for(login, app))
 
+    settings = watch_settings()
     while True:
         tasks = await kopf.spawn_tasks(
             registry=registry,
-            settings=watch_settings(),
+            settings=settings,
             clusterwide=not app.namespaces,
             namespaces=app.namespaces,
             identity=cast("Any", "esa-preload-operator"),  # else kopf asks for a user name; an arbitrary UID has none
@@ -142,7 +151,9 @@ async def watch(app: App, install_signals: Callable[[], None]) -> None:
         try:
             return await kopf.run_tasks(tasks, ignored=asyncio.all_tasks() - set(tasks))
         except Exception as error:
-            # kopf lists anew after a 410 in the stream, but ends after one as the status of the answer.
-            if getattr(error, "status", None) != HTTPStatus.GONE:
+            # kopf lists anew after a 410 in the stream, but ends after one as the status, and when a list breaks off.
+            expired = getattr(error, "status", None) == HTTPStatus.GONE
+            if not expired and not isinstance(error, aiohttp.ClientPayloadError | TimeoutError | JSONDecodeError):
                 raise
-            logger.info("the watch has expired; listing anew")
+            logger.info("%s; listing anew", "the watch has expired" if expired else "a list broke off")
+            await asyncio.sleep(settings.watching.reconnect_backoff)
