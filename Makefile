@@ -79,6 +79,8 @@ requirements: $(READY) ## resolve the dependencies anew, with hashes (UPGRADE=--
 	@$(COMPILE) $(UPGRADE) --output-file requirements.txt pyproject.toml
 	@$(COMPILE) $(UPGRADE) --extra cli --extra dev --build-deps-for editable --constraint requirements.txt \
 	  --output-file requirements-dev.txt pyproject.toml
+	@$(COMPILE) $(UPGRADE) --only-build-deps --build-deps-for wheel --constraint requirements-dev.txt \
+	  --output-file requirements-build.txt pyproject.toml
 
 clean: ## remove what was made here (the built control plane stays in the user's cache)
 	@rm -rf $(VENV) dist build .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
