@@ -15,7 +15,7 @@ from support.api import MERGE_PATCH, job_body, jobs_path
 
 JSON_PATCH: Final = "application/json-patch+json"
 CONNECTIONS: Final = 32
-DEADLINE: Final = 300.0
+DEADLINE: Final = 900.0
 """Seconds after which a missing outcome ends the measurement."""
 
 
