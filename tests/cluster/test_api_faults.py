@@ -269,13 +269,13 @@ async def test_ninety_seconds_without_an_api_server_cost_and_double_nothing(
         world.seed(1, 2, 3)
         for number in (1, 2, 3):
             world.create(number)
-        async with Kubelet(world) as kubelet:
+        async with Kubelet(world, REQUEST_TIMEOUT="20s") as kubelet:
             first = kubelet.running
             await asyncio.to_thread(first.wait_to_lead)
             world.annotate(3, "t1")
             await world.handled(3, "t1")
             # Job 1 is executed by ESA when the API server goes, job 2 is not even seen.
-            world.fault("delay", action=RESET, job_id=world.esa_id(1), seconds=1, when="after")
+            world.fault("delay", action=RESET, job_id=world.esa_id(1), seconds=15, when="after")
             world.annotate(1, "t1")
             await world.until(lambda: world.resets(1) == 1)
             first.freeze()

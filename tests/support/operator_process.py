@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,8 @@ _LISTENING = re.compile(r"health on port (\d+), metrics on port (\d+)")
 class OperatorProcess:
     """`esa-preload-operator run` with its log in a file; dies with its context."""
 
+    program: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "esa_preload_operator")
+
     def __init__(self, folder: Path, kubeconfig: Path, flags: tuple[str, ...] = (), **environment: str) -> None:
         self.log_file = folder / f"operator-{time.monotonic_ns()}.log"
         variables = {
@@ -29,7 +31,7 @@ class OperatorProcess:
         variables |= {"KUBECONFIG": str(kubeconfig)} | environment
         with self.log_file.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "esa_preload_operator", "run", *flags],
+                [*self.program, "run", *flags],
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
