@@ -43,11 +43,12 @@ RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /op
 # --- the image ------------------------------------------------------------------------------------------------------
 FROM python
 COPY --from=build /opt/venv /opt/venv
-# USER is for an arbitrary UID, which has no entry in /etc/passwd.
+# USER and HOME are for an arbitrary UID, which has no entry in /etc/passwd.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    USER=esa
+    USER=esa \
+    HOME=/
 USER 65532:65532
 ENTRYPOINT ["esa-preload-operator"]
 ARG VERSION=0.0.0

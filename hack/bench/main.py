@@ -47,7 +47,9 @@ async def measure(stage: Stage, parts: list[str]) -> Values:
     for name, part in MEASURED.items():
         if name in parts:
             print(f"bench: {name} …", file=sys.stderr, flush=True)
-            values |= await part(stage, template)
+            found = await part(stage, template)
+            print_table(found)
+            values |= found
     return values
 
 

@@ -78,6 +78,7 @@ async def start(stage: Stage, template: str) -> Values:
             pages = await listed(stage, world, since, 1, 120)
             after = await driver.list_versions()
             written = sum(version != before[name] for name, version in after.items())
+            resident, peak = resident_mib(pid), peak_mib(pid)
     return {
         "start with 10,000: seconds to the first outcome": sorted([*seconds, took])[STARTS // 2],
         "start with 10,000: seconds to the first outcome, worst": max(*seconds, took),
@@ -85,8 +86,8 @@ async def start(stage: Stage, template: str) -> Values:
         "start with 10,000: resources written to without need": written - 1,
         "start with 10,000: ESA calls for single jobs without need": other_calls(stage, since) - 2,
         "start with 10,000: list calls per page of their sites": calls_per_page(pages, MANY),
-        "start with 10,000: MiB resident": resident_mib(pid),
-        "start with 10,000: MiB resident, peak": peak_mib(pid),
+        "start with 10,000: MiB resident": resident,
+        "start with 10,000: MiB resident, peak": peak,
     }
 
 
