@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -67,6 +68,20 @@ class GoModule:
         if not found:
             raise BuildError(f"{self.folder.name}/go.mod names no version of {module}")
         return found[1]
+
+    def source_of(self, module: str) -> Path:
+        """Returns the folder of a module's files, from Go's own cache, as go.sum pins them.
+
+        Raises:
+            BuildError: there is no Go, or no way to the module.
+        """
+        command = [self._find_go(), "mod", "download", "-json", module]
+        done = subprocess.run(
+            command, cwd=self.folder, env=_go_environment(), capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise BuildError(f"fetching {module} failed:\n{(done.stderr or done.stdout)[-4000:]}")
+        return Path(json.loads(done.stdout)["Dir"])
 
     # --- Go -----------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from gobuild import BuildError, GoModule, user_cache  # noqa: E402 - the path co
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TOOLS", "BuildError", "tool"]
+__all__ = ["TOOLS", "BuildError", "prometheus_crds", "tool"]
 
 PACKAGES: Mapping[str, str] = {
     "helm3": "helm.sh/helm/v3/cmd/helm",
@@ -47,6 +47,17 @@ def tool(name: str) -> Path:
     bare = GoModule(name, HERE / name, {name: package}, {})
     module = GoModule(name, HERE / name, {name: package}, _stamps(bare))
     return module.binaries(user_cache() / "tools" / name) / name
+
+
+def prometheus_crds() -> Path:
+    """Returns the folder of the CRDs of Prometheus Operator.
+
+    Raises:
+        BuildError: there is no Go, or no way to its module.
+    """
+    name = "prometheus-operator"
+    module = GoModule(name, HERE / name, {}, {})
+    return module.source_of(f"github.com/{name}/{name}") / "example" / "prometheus-operator-crd"
 
 
 def _stamps(module: GoModule) -> dict[str, str]:

@@ -17,10 +17,10 @@ import yaml
 from control_plane import ControlPlane, KubectlError, free_port
 from esa_preload_operator.resources.job import GROUP, PLURAL, RESET_KEYS
 from support.api import job_body
-from support.chart import CHART, HELMS, KUSTOMIZE, NAME, ROOT, container, helm, render
+from support.chart import CHART, HELMS, KUSTOMIZE, NAME, ROOT, VERSION, container, helm, render
 from support.operator_process import OperatorProcess
 from support.world import World
-from tools import tool
+from tools import prometheus_crds, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,7 @@ def test_an_upgrade_brings_the_new_crd_and_keeps_the_resources(release: Release,
     assert release.image().endswith(":0.0.9")
     release.make_job()
     release.upgrade()
-    assert release.image().endswith(":0.1.0")
+    assert release.image().endswith(f":{VERSION}")
     names = release.get(CRD)["spec"]["names"]
     assert names["shortNames"] == ["spj"]
     assert release.exists(f"{PLURAL}/nightly")
@@ -185,6 +185,27 @@ def test_everything_at_once_is_accepted(kubernetes: ControlPlane) -> None:
             name = f"{NAME}-{each['kind'].lower()}"
             made = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "restricted"}}
             kubernetes.kubectl("create", "--filename=-", "--dry-run=server", input=json.dumps({**made, "spec": spec}))
+
+
+@pytest.mark.parametrize("monitor", ["serviceMonitor", "podMonitor"])
+def test_prometheus_operator_knows_every_field_of_the_monitors_and_the_rule(
+    kubernetes: ControlPlane, monitor: str
+) -> None:
+    for kind in ("servicemonitors", "podmonitors", "prometheusrules"):
+        path = prometheus_crds() / f"monitoring.coreos.com_{kind}.yaml"
+        kubernetes.kubectl("apply", "--server-side", f"--filename={path}")
+        kubernetes.kubectl("wait", "--for=condition=Established", f"--filename={path}", "--timeout=30s")
+    relabelings = [{"action": "labeldrop", "regex": "pod"}]
+    release = Release(kubernetes, "helm4")
+    release.install(
+        CHART,
+        "--server-side=true",  # an unknown field is an error there
+        metrics__renderMode="failIfMissing",
+        **{f"metrics__{monitor}": {"enabled": True, "relabelings": relabelings, "metricRelabelings": relabelings}},
+        metrics__prometheusRule={"enabled": True, "labels": {"release": "x"}, "alertLabels": {"team": "edge"}},
+    )
+    assert release.exists(f"{monitor}/{NAME}")
+    assert release.exists(f"prometheusrule/{NAME}")
 
 
 # --- who may ask for a reset ------------------------------------------------------------------------------------
@@ -341,5 +362,5 @@ def test_the_readmes_three_lines_install_it(kubernetes: ControlPlane, tmp_path: 
     )
     assert done.returncode == 0, done.stderr
     deployment = json.loads(kubernetes.kubectl("get", "deployment", NAME, f"--namespace={NAME}", "--output=json"))
-    assert container([deployment])["image"].endswith("/esa-preload-operator:0.1.0")
+    assert container([deployment])["image"].endswith(f"/esa-preload-operator:{VERSION}")
     assert "kubectl annotate scheduledpreloadjob" in done.stdout
