@@ -1,13 +1,14 @@
 """Writes what the chart and the kustomize base take from other files, or with `--check` fails when one has drifted.
 
-The CRD comes from `crds/`, alerts and dashboard from `deploy/monitoring/`; README.md and values.schema.json come from
-the comments of values.yaml.
+The CRD comes from `crds/`, alerts and dashboard from `deploy/monitoring/`, the version from `pyproject.toml`; README.md
+and values.schema.json come from the comments of values.yaml.
 """
 
 import difflib
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "deploy" / "helm" / "esa-preload-operator"
-BASE: Final = ROOT / "deploy" / "kustomize" / "base"
+KUSTOMIZE: Final = ROOT / "deploy" / "kustomize"
 MONITORING: Final = ROOT / "deploy" / "monitoring"
 CRD: Final = ROOT / "crds" / "esa.preload-operator.io_scheduledpreloadjobs.yaml"
 _SPAN: Final = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)"
@@ -33,6 +34,9 @@ _TYPES: Final[Mapping[type, str]] = {
     list: "array",
     dict: "object",
 }
+_VERSIONS: Final = re.compile(
+    r"(?m)^(version: |appVersion: | +image: esa-preload-operator:| +app\.kubernetes\.io/version: | +newTag: )\S+$"
+)
 _KEY: Final = re.compile(r"^( *)([A-Za-z][\w-]*):")
 
 
@@ -118,6 +122,14 @@ def crd_template(crd: str) -> str:
     )
 
 
+def versioned() -> dict[Path, str]:
+    """Put the project's version into every file that names it."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    paths = [CHART / "Chart.yaml", *sorted(KUSTOMIZE.glob("**/kustomization.yaml"))]
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
+    return {path: _VERSIONS.sub(lambda found: found[1] + version, text) for path, text in texts.items()}
+
+
 def files() -> dict[Path, str]:
     """Return all generated files and what they must hold."""
     crd = CRD.read_text(encoding="utf-8")
@@ -128,8 +140,10 @@ def files() -> dict[Path, str]:
         CHART / "templates" / "crd.yaml": crd_template(crd),
         CHART / "values.schema.json": schema_of(values),
         CHART / "README.md": readme_of(values, head),
-        BASE / "crd.yaml": crd,
-    } | {copy: source.read_text(encoding="utf-8") for copy, source in monitoring.items() if source.is_file()}
+        KUSTOMIZE / "base" / "crd.yaml": crd,
+        **versioned(),
+        **{copy: source.read_text(encoding="utf-8") for copy, source in monitoring.items()},
+    }
 
 
 def main(arguments: list[str]) -> int:

@@ -21,6 +21,7 @@ from support.chart import (
     MONITORING,
     NAME,
     ROOT,
+    VERSION,
     HelmError,
     container,
     environment_of,
@@ -82,6 +83,7 @@ OTHERS: dict[str, Any] = {
     "networkPolicy.extraEgress": [{"to": []}],
     "metrics.renderMode": "skipIfMissing",
     "metrics.prometheusRule.disabled": [ALERT],
+    "metrics.prometheusRule.runbookUrl": "https://runbooks.example.com",
     **{
         f"metrics.{monitor}.{name}": [{"action": "labeldrop", "regex": "pod"}]
         for monitor in ("serviceMonitor", "podMonitor")
@@ -110,7 +112,6 @@ FULL: dict[str, Any] = {
         "prometheusRule": {
             "enabled": True,
             "alertLabels": {"team": "edge"},
-            "runbookUrl": "https://runbooks.example.com",
         },
         "grafanaDashboard": {"enabled": True},
     },
@@ -276,7 +277,7 @@ def test_monitors_are_rendered_where_the_cluster_has_them() -> None:
 def test_a_digest_pins_the_image() -> None:
     digest = "sha256:" + "a" * 64
     image = container(render({"image": {"registry": "r.example.com", "digest": digest}}))["image"]
-    assert image == f"r.example.com/esa-preload-operator:0.1.0@{digest}"
+    assert image == f"r.example.com/esa-preload-operator:{VERSION}@{digest}"
 
 
 def test_a_ram_role_needs_the_annotation_and_the_label() -> None:
@@ -384,8 +385,6 @@ def test_generated_files_are_up_to_date() -> None:
 
 def test_versions_agree() -> None:
     about = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    project = (ROOT / "pyproject.toml").read_text()
-    assert f'\nversion = "{about["appVersion"]}"' in project
-    assert about["version"] == about["appVersion"]
+    assert about["version"] == about["appVersion"] == VERSION
     image = yaml.safe_load(about["annotations"]["artifacthub.io/images"])[0]["image"]
-    assert image == container(render())["image"]
+    assert image == container(render())["image"] == f"{NAME}:{VERSION}"

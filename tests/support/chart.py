@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ ROOT: Final = Path(__file__).parents[2]
 CHART: Final = ROOT / "deploy" / "helm" / "esa-preload-operator"
 KUSTOMIZE: Final = ROOT / "deploy" / "kustomize"
 NAME: Final = "esa-preload-operator"
+VERSION: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 HELMS: Final = ("helm3", "helm4")
 # What a cluster has that the chart asks for.
 MONITORING: Final = tuple(
