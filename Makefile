@@ -12,17 +12,18 @@ READY := $(VENV)/.ready
 CRD := crds/esa.preload-operator.io_scheduledpreloadjobs.yaml
 WORKERS ?= 2
 IMPORTS_CACHE ?= .import_linter_cache
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest
 TYPED := operator $(wildcard hack/*.py hack/*/*.py) tests
 
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint crds chart bench control-plane requirements clean
+.PHONY: help demo test lint crds chart bench control-plane requirements image release-artifacts publish clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | \
-	  while IFS='|' read -r name text; do printf '  make %-14s %s\n' $$name "$$text"; done
+	  while IFS='|' read -r name text; do printf '  make %-17s %s\n' $$name "$$text"; done
 
 demo: $(READY) ## show the operator at work, with a simulated ESA and a real Kubernetes API on this machine
 	@$(BIN)/python hack/demo.py
@@ -81,6 +82,16 @@ requirements: $(READY) ## resolve the dependencies anew, with hashes (UPGRADE=--
 	  --output-file requirements-dev.txt pyproject.toml
 	@$(COMPILE) $(UPGRADE) --only-build-deps --build-deps-for wheel --constraint requirements-dev.txt \
 	  --output-file requirements-build.txt pyproject.toml
+
+image: ## build the image with docker, for this machine (IMAGE=name)
+	@docker buildx build --load --tag "$${IMAGE:-esa-preload-operator}:$(VERSION)" --build-arg VERSION=$(VERSION) .
+
+# What these take: TAG=v1.2.3, IMAGE=registry/name, DIGEST=sha256:…, SOURCE=address of the repository.
+release-artifacts: $(READY) ## make the files of a release in dist/ (IMAGE=registry/name says where its image lies)
+	@$(BIN)/python hack/release.py --tag="$${TAG:-}" --image="$${IMAGE:-}" --digest="$${DIGEST:-}" --home="$${SOURCE:-}"
+
+publish: $(READY) ## push a tagged commit's image and chart, and make its release: hack/publish.sh says what it needs
+	@PYTHON=$(BIN)/python hack/publish.sh
 
 clean: ## remove what was made here (the built control plane stays in the user's cache)
 	@rm -rf $(VENV) dist build .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
