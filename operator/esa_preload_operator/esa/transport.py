@@ -78,8 +78,8 @@ class _GatedRequest(ClientRequest):
         try:
             _gate.get().enter()
         except (NotSentError, SentTwiceError) as error:
-            # The reader of the answer is the one who waits, so it gets the error, and closes the connection. From Python
-            # 3.12 on it comes after this: a connection closed here would take the error from it.
+            # The reader of the answer is the one who waits, so it gets the error, and closes the connection. From
+            # Python 3.12 on it comes after this: a connection closed here would take the error from it.
             if conn.protocol is not None:
                 conn.protocol.set_exception(error)
             return
