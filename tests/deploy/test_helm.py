@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from control_plane import ControlPlane, KubectlError, free_port
-from esa_preload_operator.resources.job import GROUP, PLURAL, RESET_KEYS
+from esa_preload_operator.resources.job import GROUP, KIND, PLURAL, RESET_KEYS
 from support.api import job_body
 from support.chart import CHART, HELMS, KUSTOMIZE, NAME, ROOT, VERSION, container, helm, render
 from support.operator_process import OperatorProcess
@@ -336,12 +336,34 @@ async def test_the_installed_operator_resets_once(
 def test_the_api_server_takes_the_kustomizations(kubernetes: ControlPlane, folder: str) -> None:
     kubernetes.kubectl("apply", "--kustomize", str(KUSTOMIZE / folder), "--warnings-as-errors")
     assert kubernetes.kubectl("diff", "--kustomize", str(KUSTOMIZE / folder)) == ""
-    if folder.endswith("demo"):
-        kubernetes.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
-        kubernetes.kubectl("apply", "--filename", str(KUSTOMIZE / folder / "job.yaml"))
 
 
-# --- the README -------------------------------------------------------------------------------------------------
+# --- examples, and the README -------------------------------------------------------------------------------------
+
+
+def examples() -> list[dict[str, Any]]:
+    """Return every ScheduledPreloadJob that people are shown."""
+    shown = [ROOT / "deploy" / name for name in ("argocd/example/job.yaml", "kustomize/overlays/demo/job.yaml")]
+    texts = [path.read_text() for path in shown]
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        texts += re.findall(r"(?ms)^ *```yaml\n(.*?)```", page.read_text())
+    found = [each for text in texts for each in yaml.safe_load_all(text)]
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
+    found += yaml.safe_load(about["artifacthub.io/crdsExamples"])
+    return [each for each in found if "kind" in each]
+
+
+def test_every_example_is_accepted(kubernetes: ControlPlane) -> None:
+    (crd,) = (each for each in render() if each["kind"] == "CustomResourceDefinition")
+    kubernetes.kubectl("apply", "--filename=-", input=yaml.safe_dump(crd))
+    kubernetes.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+    for each in examples():
+        assert each["kind"] == KIND
+        each["metadata"]["namespace"] = "default"
+        kubernetes.kubectl("create", "--dry-run=server", "--validate=strict", "--filename=-", input=json.dumps(each))
+    (known,) = yaml.safe_load(yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]["artifacthub.io/crds"])
+    assert (known["kind"], known["name"]) == (crd["spec"]["names"]["kind"], crd["metadata"]["name"])
+    assert known["version"] in {each["name"] for each in crd["spec"]["versions"]}
 
 
 def test_the_readmes_three_lines_install_it(kubernetes: ControlPlane, tmp_path: Path) -> None:
