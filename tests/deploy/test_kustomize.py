@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from esa_preload_operator.runtime.settings import PREFIX, Settings, read_settings
-from support.chart import KUSTOMIZE, NAME, Manifest, container, environment_of, key, kustomize, render
+from esa_simulator.main import _parser
+from support.chart import KUSTOMIZE, NAME, Manifest, container, environment_of, key, kustomize, named, render
 from support.simulator import SimulatorProcess
 
 DEMO = {"config": {"endpoint": "http://esa-simulator:8089", "allowHttpEndpoint": True}}
@@ -61,3 +62,19 @@ def test_the_demos_simulator_takes_its_seed_and_its_credentials() -> None:
     secret = next(each for each in kustomize(KUSTOMIZE / "overlays" / "demo") if each["kind"] == "Secret")
     assert set(secret["data"]) == {"accessKeyId", "accessKeySecret"}
     assert json.loads((KUSTOMIZE / "overlays" / "demo" / "seed.json").read_text())["jobs"][0]["aliUid"] == job["aliUid"]
+
+
+def test_the_demos_simulator_is_started_with_flags_that_it_has_and_finds_its_seed() -> None:
+    manifests = kustomize(KUSTOMIZE / "overlays" / "demo")
+    spec = named(manifests, "Deployment", "esa-simulator")["spec"]["template"]["spec"]
+    (simulator,) = spec["containers"]
+    options = _parser().parse_args(simulator["args"])
+    (mount,), (volume,), (port,) = simulator["volumeMounts"], spec["volumes"], simulator["ports"]
+    assert str(options.seed.parent) == mount["mountPath"]
+    assert mount["name"] == volume["name"]
+    assert options.seed.name in named(manifests, "ConfigMap", volume["configMap"]["name"])["data"]
+    (service,) = named(manifests, "Service", "esa-simulator")["spec"]["ports"]
+    assert service["targetPort"] == port["name"]
+    assert options.port == port["containerPort"]
+    endpoint = environment_of(container(manifests))[f"{PREFIX}ENDPOINT"]
+    assert endpoint == f"http://esa-simulator:{service['port']}"
