@@ -1,0 +1,291 @@
+"""What is released: complete, the same bytes each time, and pushed only when nothing speaks against it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from control_plane import ControlPlane
+from support.chart import KUSTOMIZE, NAME, ROOT, VERSION, container, helm, kustomize, read
+from tools import tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WHEEL = f"esa_preload_operator-{VERSION}-py3-none-any.whl"
+SDIST = f"esa_preload_operator-{VERSION}.tar.gz"
+CHART = f"{NAME}-{VERSION}.tgz"
+BOM = f"{NAME}-{VERSION}.cdx.json"
+DIGEST = "sha256:" + "c" * 64
+IDENTITY = {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+def release(tree: Path, folder: Path, *options: str, umask: int = 0o022, **environment: str) -> None:
+    subprocess.run(
+        [sys.executable, tree / "hack" / "release.py", folder, *options],
+        cwd=folder.parent,
+        env={**os.environ, **environment},
+        umask=umask,
+        capture_output=True,
+        check=True,
+    )
+
+
+def git(tree: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=tree, env={**os.environ, **IDENTITY}, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def cloned(target: Path) -> Path:
+    """Clone the repository, with what is not committed yet."""
+    git(ROOT, "clone", "--quiet", str(ROOT), str(target))
+    for name in git(ROOT, "diff", "--name-only", "--diff-filter=d", "HEAD").split():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target / name)
+        git(target, "add", name)
+    return target
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the files of a release once."""
+    folder = tmp_path_factory.mktemp("release") / "dist"
+    release(ROOT, folder)
+    return folder
+
+
+# --- all of it --------------------------------------------------------------------------------------------------
+
+
+def test_the_same_tree_gives_the_same_bytes_wherever_it_lies(dist: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dist"
+    folder.mkdir()
+    (folder / "SHA256SUMS").write_text(f"{'0' * 64}  of-an-earlier-version.whl\n")
+    for name in ("of-an-earlier-version.whl", "of-somebody-else"):
+        (folder / name).touch()
+    tree = cloned(tmp_path / "clone")
+    (tree / "operator" / "esa_simulator" / "unknown_to_git.py").touch()
+    release(tree, folder, umask=0o077, TZ="Asia/Shanghai", PYTHONHASHSEED="1")
+    assert contents(folder) == {**contents(dist), "of-somebody-else": b""}
+
+
+def test_the_checksums_are_those_of_all_files(dist: Path) -> None:
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=dist, check=True)
+    named = {line.split()[1] for line in (dist / "SHA256SUMS").read_text().splitlines()}
+    assert named == {WHEEL, SDIST, CHART, BOM, "install.yaml"} == set(contents(dist)) - {"SHA256SUMS"}
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--tag=v0.0.1", f"the tag is v0.0.1, and the version in pyproject.toml {VERSION}"),
+        ("--image=registry.example.com/esa:1", "must look like"),
+        ("--digest=sha256:1", "must look like"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path: Path, option: str, message: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        release(ROOT, tmp_path / "dist", option)
+    assert message in failed.value.stderr.decode()
+    assert not (tmp_path / "dist").exists()
+
+
+# --- the parts --------------------------------------------------------------------------------------------------
+
+
+def test_the_wheel_installs_the_operator_and_the_simulator(dist: Path, tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
+    subprocess.run([*pip, f"--target={tmp_path}", dist / WHEEL], check=True)
+    for program in ("esa-preload-operator", "esa-simulator"):
+        done = subprocess.run(
+            [tmp_path / "bin" / program, "--help"],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert f"usage: {program}" in done.stdout
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("esa_*/**/*.py")}
+    assert found == set(git(ROOT / "operator", "ls-files", "*.py").split())
+
+
+def test_the_source_distribution_builds_the_same_wheel(dist: Path, tmp_path: Path) -> None:
+    with tarfile.open(dist / SDIST) as archive:
+        times = {member.mtime for member in archive}
+        archive.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    known = {"operator", "crds", "README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "PKG-INFO", ".gitignore"}
+    assert {path.name for path in source.iterdir()} == known
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target=wheel", "--directory=made"],
+        cwd=source,
+        env={**os.environ, "SOURCE_DATE_EPOCH": str(int(times.pop()))},
+        capture_output=True,
+        check=True,
+    )
+    assert not times
+    assert contents(source / "made") == {WHEEL: (dist / WHEEL).read_bytes()}
+
+
+def test_the_bill_of_materials_is_what_the_image_installs(dist: Path) -> None:
+    found = json.loads((dist / BOM).read_text())
+    pinned = re.findall(r"(?m)^([\w.-]+)==([^ ;\\]+)", (ROOT / "requirements.txt").read_text())
+    assert {(each["name"], each["version"]) for each in found["components"]} == set(pinned)
+    assert (found["metadata"]["component"]["name"], found["metadata"]["component"]["version"]) == (NAME, VERSION)
+    assert "serialNumber" not in found
+
+
+def test_one_kubectl_line_installs_the_operator(dist: Path) -> None:
+    path = dist / "install.yaml"
+    assert read(path.read_text()) == kustomize(KUSTOMIZE / "base")
+    with ControlPlane() as kubernetes:
+        kubernetes.kubectl("apply", f"--filename={path}", "--warnings-as-errors")
+        kubernetes.kubectl("diff", f"--filename={path}")
+
+
+def test_the_chart_is_the_trees(dist: Path, tmp_path: Path) -> None:
+    rendered = [helm("helm4", "template", NAME, str(each)) for each in (dist / CHART, ROOT / "deploy" / "helm" / NAME)]
+    assert rendered[0] == rendered[1]
+    with tarfile.open(dist / CHART) as archive:
+        archive.extractall(tmp_path, filter="data")
+    tracked = git(ROOT / "deploy" / "helm" / NAME, "ls-files").split()
+    assert {str(path.relative_to(tmp_path / NAME)) for path in tmp_path.glob(f"{NAME}/**/*") if path.is_file()} == set(
+        tracked
+    )
+
+
+def test_the_chart_and_the_manifests_know_where_they_come_from(tmp_path: Path) -> None:
+    folder, home = tmp_path / "dist", "https://forge.example.com/edge/esa"
+    release(ROOT, folder, "--image=registry.example.com:5000/edge/esa", f"--digest={DIGEST}", f"--home={home}/")
+    image = f"registry.example.com:5000/edge/esa:{VERSION}@{DIGEST}"
+    rules = "--set=metrics.prometheusRule.enabled=true"
+    rendered = read(helm("helm4", "template", NAME, str(folder / CHART), rules))
+    assert container(rendered)["image"] == container(read((folder / "install.yaml").read_text()))["image"] == image
+    (rule,) = (each for each in rendered if each["kind"] == "PrometheusRule")
+    address = f"{home}/blob/v{VERSION}/docs/runbooks.md#"
+    urls = [each["annotations"]["runbook_url"] for group in rule["spec"]["groups"] for each in group["rules"]]
+    assert all(url.startswith(address) for url in urls)
+    about = yaml.safe_load(helm("helm4", "show", "chart", str(folder / CHART)))
+    assert image in about["annotations"]["artifacthub.io/images"]
+    assert (about["home"], about["sources"]) == (home, [home])
+    assert f'| `image.digest` | `"{DIGEST}"` |' in helm("helm4", "show", "readme", str(folder / CHART))
+    assert hashlib.sha256((folder / CHART).read_bytes()).hexdigest() in (folder / "SHA256SUMS").read_text()
+
+
+# --- publishing -------------------------------------------------------------------------------------------------
+
+# Programs that write down how they were called, and answer as the real ones do.
+DOCKER = """#!/bin/sh
+echo docker "$@" >> "$LOG"
+case "$*" in
+  *imagetools*) echo '{"mediaType": "x", "digest": "sha256:%s"}' ;;
+  *) while [ "$1" != --metadata-file ]; do shift; done; echo '{"containerimage.digest": "%s"}' > "$2" ;;
+esac
+"""
+GH = """#!/bin/sh
+echo gh "$@" >> "$LOG"
+while [ "$1" != --notes-file ]; do shift; done
+cat "$2" >> "$LOG"
+"""
+HELM = """#!/bin/sh
+[ "$1" = push ] || exec %s "$@"
+echo helm "$@" >> "$LOG"
+"""
+
+
+class Publisher:
+    """A clone with a tag, and programs that only pretend."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "log"
+        self.programs = folder / "bin"
+        self.programs.mkdir()
+        bodies = {"docker": DOCKER % ("b" * 64, DIGEST), "gh": GH, "helm4": HELM % tool("helm4")}
+        for name, body in bodies.items():
+            (self.programs / name).write_text(body)
+            (self.programs / name).chmod(0o755)
+        self.tree = cloned(folder / "clone")
+        changes = (self.tree / "CHANGELOG.md").read_text()
+        self.commit(changes.replace("## [Unreleased]", f"## [Unreleased]\n\n## [{VERSION}] - 2026-01-01"))
+
+    def commit(self, changes: str) -> None:
+        (self.tree / "CHANGELOG.md").write_text(changes)
+        git(self.tree, "commit", "--quiet", "--all", "--message=release")
+        git(self.tree, "tag", "--force", f"v{VERSION}")
+
+    def run(self) -> str:
+        """Publish; return what was complained about."""
+        done = subprocess.run(
+            [self.tree / "hack" / "publish.sh"],
+            env={
+                **os.environ,
+                "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
+                "PACKAGING_TOOLS": str(self.programs),
+                "PYTHON": sys.executable,
+                "LOG": str(self.log),
+                "TAG": f"v{VERSION}",
+                "IMAGE": "registry.example.com/Edge/esa",
+                "CHARTS": "oci://registry.example.com/Edge/charts",
+                "SOURCE": "https://forge.example.com/Edge/esa",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert bool(done.returncode) == bool(done.stderr), done.stderr
+        return done.stderr
+
+
+def test_a_tag_becomes_an_image_a_chart_and_a_release(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path)
+    assert publisher.run() == ""
+    inspect, build, push, made, *notes = publisher.log.read_text().splitlines()
+    assert inspect.startswith("docker buildx imagetools inspect docker.io/library/debian:13-slim ")
+    for words in (
+        "--platform linux/amd64,linux/arm64",
+        "--provenance mode=max",
+        f"--build-arg BASE=docker.io/library/debian:13-slim@sha256:{'b' * 64}",
+        f"--build-arg VERSION={VERSION}",
+        f"--tag registry.example.com/edge/esa:{VERSION} --push",
+    ):
+        assert words in build
+    assert push == f"helm push dist/{CHART} oci://registry.example.com/edge/charts"
+    assert made.startswith(f"gh release create v{VERSION} --verify-tag ")
+    for name in contents(publisher.tree / "dist"):
+        assert f" dist/{name}" in made
+    assert "### Added" in notes
+    assert not any(line.startswith("## ") for line in notes)
+    manifests = read((publisher.tree / "dist" / "install.yaml").read_text())
+    assert container(manifests)["image"] == f"registry.example.com/edge/esa:{VERSION}@{DIGEST}"
+
+
+def test_nothing_is_pushed_when_something_speaks_against_it(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path)
+    changes = (publisher.tree / "CHANGELOG.md").read_text()
+    (publisher.tree / "LICENSE").write_text("none")
+    assert "not committed" in publisher.run()
+    git(publisher.tree, "commit", "--quiet", "--all", "--message=one more")
+    assert "is not what is checked out" in publisher.run()
+    publisher.commit(changes.replace(f"## [{VERSION}]", "## [9.9.9]"))
+    assert f"CHANGELOG.md has nothing on {VERSION}" in publisher.run()
+    project = publisher.tree / "pyproject.toml"
+    project.write_text(project.read_text().replace(f'version = "{VERSION}"', 'version = "9.9.9"'))
+    publisher.commit(changes)
+    assert "the version in pyproject.toml 9.9.9" in publisher.run()
+    assert not publisher.log.exists()
