@@ -19,10 +19,10 @@ TYPED := operator $(wildcard hack/*.py hack/*/*.py) tests
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint crds chart bench control-plane requirements image release-artifacts publish clean
+.PHONY: help demo test e2e lint crds chart bench control-plane requirements image release-artifacts publish clean
 
 help: ## show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | \
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/' | \
 	  while IFS='|' read -r name text; do printf '  make %-17s %s\n' $$name "$$text"; done
 
 demo: $(READY) ## show the operator at work, with a simulated ESA and a real Kubernetes API on this machine
@@ -44,6 +44,9 @@ test: $(READY) ## run all tests; the Kubernetes API server and the tools that so
 	echo "make: tests took $$((SECONDS - started)) s"; \
 	exit $$failed
 
+e2e: $(READY) ## try image and chart in the cluster of KUBECONFIG (E2E_LOAD_IMAGE=command that gets an image archive)
+	@$(PYTEST) tests/e2e -v -x
+
 lint: $(READY) ## check style, types, layers, and that generated files are up to date
 	@failed=''; \
 	try() { local hint=$$1; shift; "$$@" || failed+=$$'\n'"  $$hint"; }; \
@@ -54,6 +57,7 @@ lint: $(READY) ## check style, types, layers, and that generated files are up to
 	try 'lint-imports' $(BIN)/lint-imports --no-logo --cache-dir $(IMPORTS_CACHE); \
 	try 'the CRD (`make crds` heals this)' generated; \
 	try 'the chart (`make chart` heals this)' $(BIN)/python hack/tools/chart.py --check; \
+	try 'hadolint' $(BIN)/hadolint Dockerfile; \
 	try 'hack/check-tree.sh' bash hack/check-tree.sh; \
 	[ -z "$$failed" ] || { echo "make: these complain:$$failed" >&2; exit 1; }; \
 	echo 'make: nothing to complain about'

@@ -61,10 +61,10 @@ class Image:
         container = _run(*self.buildah, "from", "--pull-never", self.name).strip()
         return Path(_run(*self.buildah, "mount", container).strip())
 
-    def save(self, archive: Path) -> None:
-        """Write it as an archive that Docker and containerd load."""
+    def save(self, archive: Path, name: str = "") -> None:
+        """Write it as an archive that Docker and containerd load, under another name if there is one."""
         archive.unlink(missing_ok=True)
-        _run(*self.buildah, "push", "--quiet", self.name, f"docker-archive:{archive}:{self.name}")
+        _run(*self.buildah, "push", "--quiet", self.name, f"docker-archive:{archive}:{name or self.name}")
 
 
 def missing() -> list[str]:

@@ -36,12 +36,13 @@ class SimulatorControl:
     def __init__(self, url: str) -> None:
         self.url = url
         self._address = urlsplit(url).netloc
+        self._prefix = urlsplit(url).path  # a proxy may stand in between
 
     def request(self, method: str, path: str, body: Json = None) -> Json:
         connection = http.client.HTTPConnection(self._address, timeout=60)
         try:
             content = None if body is None else json.dumps(body).encode()
-            connection.request(method, f"/_sim{path}", content)
+            connection.request(method, f"{self._prefix}/_sim{path}", content)
             response = connection.getresponse()
             answer = json.loads(response.read())
         finally:
