@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -79,6 +80,8 @@ async def test_a_status_write_that_fails_once_costs_no_reset_and_doubles_none(
         assert world.resets(number) == 1, fault
         assert (status["reset"]["phase"], status["reset"]["tokens"]) == ("Succeeded", {"resetRequested": "t1"}), fault
         assert (status["urlSubmitted"], status["reset"]["submittedBefore"]) == (0, 0), fault
+    told = {f"j{number}": 1 for number in numbers}
+    await world.until(lambda: Counter(event["regarding"]["name"] for event in world.events("ResetSucceeded")) == told)
     for number in numbers:
         await next_reset_is_number(2, world, number)
 

@@ -68,6 +68,20 @@ async def test_the_progress_of_a_running_execution_shows(world: World) -> None:
     assert [call["outcome"] for call in calls(world, GET)] == ["OK"], "progress comes from lists alone"
 
 
+async def test_urls_that_a_refresh_finds_refused_are_told_once(world: World) -> None:
+    world.seed(1)
+    world.create(1)
+    lonely(world, **FAST)
+    await world.reason(1, "Ready")
+    world.simulator.change_job(world.esa_id(1), errorInfo="InvalidUrl")
+    await world.until(lambda: world.events("UrlsRejected"))
+    assert world.condition(1, "UrlsAccepted")["reason"] == "InvalidUrl"
+    world.simulator.change_job(world.esa_id(1), urlSubmitted=6)
+    await world.until(lambda: world.status(1)["urlSubmitted"] == 6)
+    (event,) = world.events("UrlsRejected")
+    assert (event["type"], event["note"], "series" in event) == ("Warning", "InvalidUrl", False)
+
+
 async def test_a_refresh_costs_a_list_per_site_and_no_write_where_nothing_has_changed(world: World) -> None:
     here, there = range(1, 26), range(26, 51)
     world.seed(*here)

@@ -136,6 +136,14 @@ def with_urls(conditions: Sequence[Condition], job: EsaJob, generation: int, now
     return _put(conditions, URLS_ACCEPTED, "False", rejection_reason(job.error_info), message, generation, now)
 
 
+def newly_rejected(before: Sequence[Condition], after: Sequence[Condition]) -> str | None:
+    """Return what people must be told when ESA has refused URLs that nothing was known about."""
+    old, new = find(before, URLS_ACCEPTED), find(after, URLS_ACCEPTED)
+    if new is None or new.status != "False":
+        return None
+    return None if old is not None and (old.status, old.message) == (new.status, new.message) else new.message
+
+
 def rejection_reason(error_info: str) -> Reason:
     """Name what ESA objects to; it writes either one of four words or free text such as `invalid domain:test.com`.
 

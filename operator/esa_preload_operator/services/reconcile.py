@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from esa_preload_operator.domain.conditions import shows, verdict_of
+from esa_preload_operator.domain.conditions import newly_rejected, shows, verdict_of
 from esa_preload_operator.domain.errors import (
     EsaError,
     Healer,
@@ -217,6 +217,9 @@ class Reconciler:
             raise
         stored, _ = read_job(body)
         record.version = max(record.version, int(stored.metadata.resource_version))
+        rejected = newly_rejected(job.status.conditions, stored.status.conditions)
+        if rejected is not None:
+            await self.outside.events.post(stored, Reason.URLS_REJECTED, rejected, warning=True)
         return stored
 
     def _track(self, record: Record, job: ScheduledPreloadJob) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from esa_preload_operator.domain.errors import Problem
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.domain.reset_values import Memory
+from esa_preload_operator.domain.reset_values import Memory, Write
 
 _IDLE = Memory()
 
@@ -23,6 +23,8 @@ class Record:
     """The newest version that was seen or written; older events are ignored (read your writes)."""
     secret_name: str | None = None
     memory: Memory = _IDLE
+    untold: Write | None = None
+    """A write whose answer was lost: if it was stored after all, its Event and its count are still due."""
     booked: float = 0.0
     """From when on, on the monotonic clock, the account's rate has room for the calls that were booked; 0 for none."""
     latest: EsaJob | None = None

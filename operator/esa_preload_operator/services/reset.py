@@ -34,6 +34,7 @@ from esa_preload_operator.domain.reset_values import (
     Rules,
     Send,
     Stored,
+    View,
     Write,
     WriteLost,
     WriteRefused,
@@ -90,6 +91,8 @@ class ResetRun:
             now = self.outside.clock.now()
             if now.steady >= self.outside.leadership.valid_until():
                 raise LeadershipLostError
+            if isinstance(happened, Observed) and happened.fresh:
+                await self._tell_late(happened.view)
             self.record.memory, step = advance(self.record.memory, happened, now, self.rules)
             if isinstance(step, Rest):
                 return step
@@ -150,11 +153,18 @@ class ResetRun:
             return WriteRefused(refused_write(error))
         except WriteUnknownError as error:
             logger.warning("%s: the status may not have been stored: %s", self.record.ref, error)
+            self.record.untold = step
             return WriteLost()
         self.written = True
         self._keep(body)
         await self._announce(step)
         return Stored(view_of(self.job))
+
+    async def _tell_late(self, view: View) -> None:
+        """Tell about a write whose answer was lost, now that it is seen to be stored."""
+        untold, self.record.untold = self.record.untold, None
+        if untold is not None and untold.record is not None and untold.record == view.record:
+            await self._announce(untold)
 
     async def _announce(self, write: Write) -> None:
         """Tell people and /metrics about what was stored."""
