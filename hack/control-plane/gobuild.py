@@ -41,6 +41,8 @@ class GoModule:
     """Value by variable of Go that the linker sets: without them programs call themselves v0.0.0."""
     advice: str = "install it on PATH"
     """What to do when there is no Go."""
+    tags: str = ""
+    """Build tags, which may leave parts out."""
 
     def binaries(self, cache: Path) -> Path:
         """Returns the folder of the programs within `cache`, and builds them when they are missing.
@@ -108,7 +110,8 @@ class GoModule:
 
     def _flags(self) -> list[str]:
         stamped = " ".join(f"-X {variable}={value}" for variable, value in self.stamps.items())
-        return ["-trimpath", "-buildvcs=false", "-mod=readonly", f"-ldflags=-s -w {stamped}"]
+        flags = ["-trimpath", "-buildvcs=false", "-mod=readonly", f"-ldflags=-s -w {stamped}"]
+        return [*flags, f"-tags={self.tags}"] if self.tags else flags
 
     def _key(self, go: str) -> str:
         digest = hashlib.sha256()

@@ -204,7 +204,7 @@ async def test_a_roll_out_during_500_resets_neither_loses_nor_repeats_one(world:
     numbers = range(1, 501)
     await asyncio.to_thread(world.seed, *numbers)
     bulk = Bulk(world)
-    await asyncio.to_thread(bulk.create, numbers, "t1")
+    await asyncio.to_thread(bulk.create, numbers[:250], "t1")
     slow = {"MAX_CALLS_PER_SECOND": "100"}
     one = world.operator(None, pod="one", **slow)
     await said(one, LEADS)
@@ -213,11 +213,11 @@ async def test_a_roll_out_during_500_resets_neither_loses_nor_repeats_one(world:
     one.terminate()
     three = world.operator(None, pod="three", **slow)
     assert await ended(one) == 0
-    await world.until(lambda: any(LEADS in each.log for each in (two, three)))
+    await world.until(lambda: any(LEADS in each.log for each in (two, three)), timeout=60)
     second, third = sorted((two, three), key=lambda each: LEADS not in each.log)
     await said(third, STANDS_BY)
-    assert executed(world) < 400
-    await world.until(lambda: executed(world) >= 250, every=0.2)
+    await asyncio.to_thread(bulk.create, numbers[250:], "t1")  # so that some are left, however slow the machine is
+    await world.until(lambda: executed(world) >= 300, every=0.2)
     second.terminate()
     assert await ended(second) == 0
     await said(third, LEADS)

@@ -47,7 +47,7 @@ def kubernetes(bare: ControlPlane) -> Iterator[ControlPlane]:
     """The same, with nothing of ours that is cluster-scoped or in the namespace of our name."""
     yield bare
     bare.kubectl("delete", NAMESPACED, "--all", f"--namespace={NAME}")  # a namespace would stay: no controller ends it
-    bare.kubectl("delete", CLUSTER_SCOPED, f"--selector={OURS}", "--ignore-not-found", "--wait")
+    bare.kubectl("delete", CLUSTER_SCOPED, f"--selector={OURS}", "--ignore-not-found", "--wait", timeout=240)
 
 
 class Release:

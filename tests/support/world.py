@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import functools
 import itertools
 import os
 import time
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from support.simulator import SimulatorProcess
 
 ROOT: Final = Path(__file__).parents[2]
-RBAC: Final = ROOT / "deploy" / "kustomize" / "base" / "rbac.yaml"
+BASE: Final = ROOT / "deploy" / "kustomize" / "base"
+"""What is shipped; the chart renders the same."""
+RBAC: Final = BASE / "rbac.yaml"
 SITE: Final = 190007158391808
 _numbers = itertools.count(1)
 
@@ -165,7 +168,7 @@ class World:
     # --- operators ----------------------------------------------------------------------------------------------
 
     def operator(self, kubeconfig: Path | None = None, *, pod: str = "", **settings: str) -> OperatorProcess:
-        """Start an operator for this namespace, with short times; settings are given without their prefix."""
+        """Start an operator for this namespace as it is shipped, but with short times; settings lack their prefix."""
         values = {
             "ENDPOINT": self.simulator.url,
             "LEASE_NAMESPACE": self.namespace,
@@ -176,7 +179,7 @@ class World:
             "MAX_CALLS_PER_SECOND": "2000",
             "LOG_LEVEL": "debug",
         } | settings
-        environment = {f"ESA_OPERATOR_{key}": value for key, value in values.items()}
+        environment = {**shipped_environment()} | {f"ESA_OPERATOR_{key}": value for key, value in values.items()}
         credentials = self.own_credentials or {
             "ALIBABA_CLOUD_ACCESS_KEY_ID": self.access_key_id,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": self.access_key_secret,
@@ -204,6 +207,13 @@ def new_world(control_plane: ControlPlane, simulator: SimulatorProcess, folder: 
     control_plane.kubectl("apply", "--filename=-", input=yaml.safe_dump_all(rights_in(namespace)))
     with world.stack:
         yield world
+
+
+@functools.cache
+def shipped_environment() -> Mapping[str, str]:
+    """Return the variables that the shipped Deployment sets to values of its own."""
+    (container,) = yaml.safe_load((BASE / "deployment.yaml").read_text())["spec"]["template"]["spec"]["containers"]
+    return {each["name"]: each["value"] for each in container["env"] if "value" in each}
 
 
 def rights_in(namespace: str) -> list[dict[str, Any]]:
