@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from esa_preload_operator.domain.cleaning import INT64_MAX, MAX_TEXT, clean_text, format_micro_time, format_time
 from esa_preload_operator.domain.errors import Reason
-from esa_preload_operator.resources.job import RESET_KEYS, Condition, ResetStatus, Status
+from esa_preload_operator.resources.job import RESET_KEYS, Condition, ResetStatus, SigningStatus, Status
 
 CONDITION_TYPES: Final = ("Ready", "Reconciling", "Stalled", "UrlsAccepted", "Effective")
 INT32_MAX: Final = 2**31 - 1
@@ -57,6 +57,9 @@ CONDITION_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {
 }
 conditions = st.fixed_dictionaries(CONDITION_FIELDS).map(Condition.model_validate)
 
+SIGNING_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {"nonce": texts, "date": texts, "signer": texts}
+signings = st.fixed_dictionaries(SIGNING_FIELDS).map(SigningStatus.model_validate)
+
 RESET_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {
     "phase": texts,
     "job_id": texts,
@@ -69,6 +72,7 @@ RESET_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {
     "request_id": st.none() | texts,
     "attempts": small_counts,
     "message": st.none() | texts,
+    "signing": st.none() | signings,
 }
 resets = st.fixed_dictionaries(RESET_FIELDS).map(ResetStatus.model_validate)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from esa_preload_operator.cli.main import main
+from esa_preload_operator.runtime.assembly import rules_of
 from esa_preload_operator.runtime.settings import PREFIX, Settings, SettingsError, add_flags, read_settings
 
 # name -> (text, value); a value differs from the default
@@ -116,3 +117,12 @@ def test_no_word_of_the_help_is_a_mystery(capsys: pytest.CaptureFixture[str]) ->
         assert field.description, name
         if name != "namespaces":
             assert key(name) in "".join(text.split()), name
+
+
+@pytest.mark.parametrize(
+    ("confirmation", "by_progress", "by_nonce"),
+    [("progress", True, False), ("none", False, False), ("nonce", True, True), ("NONCE", True, True)],
+)
+def test_what_proves_a_reset_is_a_matter_of_one_setting(confirmation: str, by_progress: bool, by_nonce: bool) -> None:
+    rules = rules_of(read_settings({"reset_confirmation": confirmation}, {}), "pod")
+    assert (rules.confirm_by_progress, rules.confirm_by_nonce) == (by_progress, by_nonce)

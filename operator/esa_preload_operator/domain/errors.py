@@ -23,6 +23,8 @@ class Delivery(enum.Enum):
     """No byte of the request left: the connection never opened, or the sender decided against it."""
     REFUSED = "refused"
     """ESA answered that it did not do it."""
+    RECEIVED = "received before"
+    """ESA answered that it did not do it, because it has received this very request, by its nonce, before."""
     UNKNOWN = "unknown"
     """It may have been done: the answer was lost, late, unreadable or a server error."""
 

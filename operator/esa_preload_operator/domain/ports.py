@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
+from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.resources.job import ScheduledPreloadJob, Status
 
 
@@ -32,6 +33,11 @@ class EsaAccount(Protocol):
         """Tells accounts apart without revealing a secret; changes with the credentials."""
         ...
 
+    @property
+    def signer(self) -> str:
+        """Names access key and endpoint without revealing a secret: who has the same makes the same signatures."""
+        ...
+
     def reserve(self, calls: int) -> float:
         """Book room for some calls under the account's rate; return the seconds to wait before making them."""
         ...
@@ -44,11 +50,12 @@ class EsaAccount(Protocol):
         """All pages of ListScheduledPreloadJobs; waits between pages where the account's rate asks for it."""
         ...
 
-    async def reset_job(self, job_id: str, may_send: Callable[[], bool]) -> EsaJob:
+    async def reset_job(self, job_id: str, may_send: Callable[[], bool], signing: Signing | None = None) -> EsaJob:
         """ResetScheduledPreloadJob, if `may_send` still agrees when the request is about to leave.
 
         `may_send` is asked once the connection is open and the request signed, with no await before the first byte;
-        a no raises `EsaError` with `Delivery.NEVER_SENT` and code `NotSent`.
+        a no raises `EsaError` with `Delivery.NEVER_SENT` and code `NotSent`. Without `signing` the nonce is a new one;
+        with the same `signing` it is the same request, byte for byte, which ESA may answer by `Delivery.RECEIVED`.
         """
         ...
 

@@ -48,6 +48,7 @@ from esa_preload_operator.domain.reset_writes import (
     stale,
 )
 from esa_preload_operator.domain.retry import retry_delay
+from esa_preload_operator.domain.signing import is_valid
 from esa_preload_operator.domain.tokens import Tokens, handled_after, is_stale, without
 
 TRIGGER = "Annotation"
@@ -69,8 +70,8 @@ def advance(memory: Memory, happened: Happening, now: Moment, rules: Rules) -> N
     match happened:
         case Observed(view, fresh):
             return _plan(memory, view, now, rules, fresh=fresh)
-        case Looked(job):
-            return _after_look(memory, job, now, rules)
+        case Looked():
+            return _after_look(memory, happened, now, rules)
         case LookFailed(problem):
             return _after_failed_look(memory, problem, now)
         case Stored(view):
@@ -161,33 +162,37 @@ def call_is_over_at(memory: Memory, now: Moment, rules: Rules) -> float:
     return (memory.seen[1] if memory.seen is not None else now.steady) + rules.deadline
 
 
-def _after_look(memory: Memory, job: EsaJob, now: Moment, rules: Rules) -> Next:
-    view = memory.view
+def _after_look(memory: Memory, looked: Looked, now: Moment, rules: Rules) -> Next:
+    view, job = memory.view, looked.job
     if view is None:
         return memory, Read()
     wanted = requested(view)
     before = view.record
-    attempts = 1
-    if memory.stage is Stage.LOOK_TO_RECOVER and before is not None:
+    recovers = memory.stage is Stage.LOOK_TO_RECOVER and before is not None
+    attempts, again = 1, None
+    if recovers and before is not None:
         if before != memory.unsent and proves_reset(before, job, rules):
             return _write(memory, Stage.OUTCOME, confirmed(view, before, job, now))
         if not wanted:
             return _write(memory, Stage.OUTCOME, close(view, Phase.WITHDRAWN, now))
         attempts = before.attempts + 1
+        again = before if can_send_again(before, wanted, looked, now, rules) else None
     elif before is not None and before.phase == Phase.RETRYING:
         attempts = before.attempts + 1
     intent = ResetRecord(
         phase=Phase.IN_FLIGHT,
         job_id=view.job_id,
-        tokens=wanted,
+        tokens=wanted if again is None else again.tokens,  # what was asked for since is another request
         trigger=TRIGGER,
         owner=rules.owner,
         started_at=format_micro_time(now.wall),
         submitted_before=job.url_submitted,
         attempts=attempts,
+        message="" if again is None else again.message,
+        signing=looked.signing if again is None else again.signing,
     )
-    repeats = memory.stage is Stage.LOOK_TO_RECOVER and before is not None and before != memory.unsent
-    memory = replace(memory, begun=now.steady, reported=None)
+    repeats = recovers and before != memory.unsent
+    memory = replace(memory, begun=now.steady, reported=None, again=again is not None)
     return _write(memory, Stage.INTENT, claim(view, intent, job, repeats=before if repeats else None))
 
 
@@ -202,6 +207,19 @@ def proves_reset(intent: ResetRecord, job: EsaJob, rules: Rules) -> bool:
         and intent.submitted_before is not None
         and job.id in ("", intent.job_id)
         and job.url_submitted < intent.submitted_before
+    )
+
+
+def can_send_again(intent: ResetRecord, wanted: Tokens, looked: Looked, now: Moment, rules: Rules) -> bool:
+    """Say whether the intent's call can be made again as the same signed request, and is still asked for.
+
+    That ESA refuses a nonce that it has executed is inferred from the gateway's error codes, hence experimental.
+    """
+    return (
+        intent.signing is not None
+        and looked.signing is not None
+        and bool(set(intent.tokens) & set(wanted))
+        and is_valid(intent.signing, looked.signing.signer, now.wall, rules.deadline)
     )
 
 
@@ -273,14 +291,18 @@ def _after_failed_call(memory: Memory, problem: Problem, now: Moment, rules: Rul
     if view is None or view.record is None:
         return memory, Read()
     memory, _ = _count_failure(memory, problem, now)
-    if problem.delivery is Delivery.UNKNOWN:
+    answered = view.record.signing is not None and problem.http_status >= FIRST_NO_SUCCESS
+    if problem.delivery is Delivery.UNKNOWN and not answered:
         memory = replace(_idle(memory), seen=(view.record, now.steady))
         return memory, Rest(max(call_is_over_at(memory, now, rules), memory.not_before), problem)
-    if problem.code == NOT_SENT:
+    if problem.code == NOT_SENT or (memory.again and problem.delivery is Delivery.NEVER_SENT):
         return replace(_idle(memory), unsent=view.record), Read()
-    memory = replace(memory, answer=Answer(view.record, problem))
+    memory = replace(memory, answer=Answer(view.record, problem, memory.again))
     return _plan(memory, view, now, rules, fresh=True)
 
+
+FIRST_NO_SUCCESS = 300
+"""HTTP status from which on an answer, though it leaves open what was done, may have used up a nonce."""
 
 LONGEST_WRITE_DELAY = 30.0
 """Seconds between two tries of a write that the API server keeps failing."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from esa_preload_operator.domain.errors import Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.tokens import Tokens
 
 
@@ -35,6 +36,8 @@ class ResetRecord:
     request_id: str = ""
     attempts: int = 0
     message: str = ""
+    signing: Signing | None = None
+    """Of an intent whose call, if its answer is lost, can be made again as the same signed request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class Rules:
     stale_token_after: float = 3600.0
     min_interval: float = 0.0
     confirm_by_progress: bool = True
+    confirm_by_nonce: bool = False
+    """Intents say how their calls are signed, and recovery sends the same signed request again."""
 
     @property
     def deadline(self) -> float:
@@ -88,6 +93,8 @@ class Answer:
 
     intent: ResetRecord
     result: EsaJob | Problem
+    again: bool = False
+    """The call was a signed request that had been sent before, and only this one was answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,8 @@ class Write:
     """Counts a reset that ended by this word."""
     due: float | None = None
     """When a held reset will be made, in epoch seconds."""
+    undecidable: bool = False
+    """It announces a call that may be a second reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +173,10 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """ESA told about the job."""
+    """ESA told about the job; `signing` is new, for a call that may follow, and None where intents don't name it."""
 
     job: EsaJob
+    signing: Signing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +257,8 @@ class Memory:
     """An intent whose answer I don't have, and when I first saw it on the monotonic clock."""
     not_before: float = 0.0
     failures: int = 0
+    again: bool = False
+    """The call under way is a signed request that may have been sent before."""
     lost_writes: int = 0
     """Writes in a row of which it is not known whether they were stored."""
     reported: tuple[Tokens, str] | None = None

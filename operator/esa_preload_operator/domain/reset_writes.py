@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from esa_preload_operator.domain.cleaning import cut, format_time
-from esa_preload_operator.domain.errors import Healer, Problem, Reason
+from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.reset_values import Answer, Moment, Notice, Phase, ResetRecord, View, Write
 from esa_preload_operator.domain.tokens import Tokens, handled_after, without
@@ -13,11 +13,13 @@ _MAX_MESSAGE = 1024
 
 def claim(view: View, intent: ResetRecord, job: EsaJob, *, repeats: ResetRecord | None) -> Write:
     """Announce a call before it is made; the tokens count as open until its outcome is stored."""
+    undecidable = False
     if repeats is not None:
         lost = f"the answer to attempt {repeats.attempts} was lost"
+        undecidable = intent.signing is None or intent.signing != repeats.signing
         doubt = f"{lost} and the job's progress does not show a reset; called again"
-        intent = replace(intent, message=doubt)
-    return Write(view, intent, _still_handled(view, intent.tokens), job=job)
+        intent = replace(intent, message=doubt if undecidable else f"{lost}; the same signed request was sent again")
+    return Write(view, intent, _still_handled(view, intent.tokens), job=job, undecidable=undecidable)
 
 
 def outcome(view: View, answer: Answer, now: Moment) -> Write:
@@ -31,9 +33,15 @@ def outcome(view: View, answer: Answer, now: Moment) -> Write:
         )
         job = result if record.job_id == view.job_id else None  # the resource may be about another job by now
         return Write(view, record, _handled(view, record), job=job, notice=notice, outcome=Phase.SUCCEEDED)
+    if answer.intent.signing is not None:
+        if result.delivery is Delivery.RECEIVED:
+            return _confirmed_by_nonce(view, answer.intent, result, now)
+        if result.delivery is Delivery.UNKNOWN or (answer.again and result.healer is not Healer.AUTHOR):
+            return _nonce_spent(view, answer.intent, result)
     if result.healer is Healer.AUTHOR:
         return _failed(view, answer.intent, result, now)
-    record = replace(answer.intent, phase=Phase.RETRYING, message=_short(result), request_id=result.request_id)
+    intent = replace(answer.intent, signing=None)
+    record = replace(intent, phase=Phase.RETRYING, message=_short(result), request_id=result.request_id)
     return Write(view, record, _still_handled(view, ()), problem=result, notice=_complaint(result))
 
 
@@ -46,6 +54,21 @@ def confirmed(view: View, intent: ResetRecord, job: EsaJob, now: Moment) -> Writ
     record = _ended(intent, Phase.SUCCEEDED, now, request_id="", message=message)
     notice = Notice(Reason.RESET_CONFIRMED, f"ESA job {record.job_id}, {_name(record.tokens)}: {message}")
     return Write(view, record, _handled(view, record), job=job, notice=notice, outcome="Confirmed")
+
+
+def _confirmed_by_nonce(view: View, intent: ResetRecord, problem: Problem, now: Moment) -> Write:
+    message = "confirmed by nonce: ESA has already received the signed request whose answer was lost"
+    record = _ended(intent, Phase.SUCCEEDED, now, request_id=problem.request_id, message=message)
+    notice = Notice(Reason.RESET_CONFIRMED, f"ESA job {record.job_id}, {_name(record.tokens)}: {message}")
+    return Write(view, record, _handled(view, record), notice=notice, outcome="Confirmed")
+
+
+def _nonce_spent(view: View, intent: ResetRecord, problem: Problem) -> Write:
+    """Leave open what became of the call, without the nonce, which this answer may have used up."""
+    if problem.healer is Healer.AUTHOR:  # a server error with such a code: the author is not asked yet
+        problem = replace(problem, healer=Healer.TIME)
+    record = replace(intent, signing=None)
+    return Write(view, record, _still_handled(view, ()), problem=problem, notice=_complaint(problem))
 
 
 def failed_look(view: View, wanted: Tokens, problem: Problem, now: Moment) -> Write:
@@ -129,7 +152,8 @@ def _failed(view: View, intent: ResetRecord, problem: Problem, now: Moment) -> W
 
 def _ended(intent: ResetRecord, phase: Phase, now: Moment, *, request_id: str, message: str) -> ResetRecord:
     message = cut(message, _MAX_MESSAGE)
-    return replace(intent, phase=phase, finished_at=format_time(now.wall), request_id=request_id, message=message)
+    ended = replace(intent, phase=phase, finished_at=format_time(now.wall), request_id=request_id, message=message)
+    return replace(ended, signing=None)
 
 
 def _handled(view: View, record: ResetRecord) -> Tokens:

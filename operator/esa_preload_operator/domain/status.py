@@ -7,9 +7,10 @@ from esa_preload_operator.domain.conditions import READY, State, Verdict, find, 
 from esa_preload_operator.domain.errors import Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.reset_values import Phase, ResetRecord, View, Write
+from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.tokens import asked_tokens
 from esa_preload_operator.resources.durations import parse_duration
-from esa_preload_operator.resources.job import ResetStatus, ScheduledPreloadJob, Status
+from esa_preload_operator.resources.job import ResetStatus, ScheduledPreloadJob, SigningStatus, Status
 
 
 def view_of(job: ScheduledPreloadJob) -> View:
@@ -51,7 +52,12 @@ def _record_of(reset: ResetStatus | None) -> ResetRecord | None:
         request_id=reset.request_id or "",
         attempts=reset.attempts,
         message=reset.message or "",
+        signing=_signing_of(reset.signing),
     )
+
+
+def _signing_of(signing: SigningStatus | None) -> Signing | None:
+    return None if signing is None else Signing(nonce=signing.nonce, date=signing.date, signer=signing.signer)
 
 
 def _reset_of(record: ResetRecord | None) -> ResetStatus | None:
@@ -69,7 +75,12 @@ def _reset_of(record: ResetRecord | None) -> ResetStatus | None:
         request_id=record.request_id or None,
         attempts=record.attempts,
         message=record.message or None,
+        signing=_status_of(record.signing),
     )
+
+
+def _status_of(signing: Signing | None) -> SigningStatus | None:
+    return None if signing is None else SigningStatus(nonce=signing.nonce, date=signing.date, signer=signing.signer)
 
 
 def composed(job: ScheduledPreloadJob, write: Write, wall: float) -> Status:

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 from esa_preload_operator.domain.errors import EsaError, Reason
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
-from esa_preload_operator.esa.credentials import Credentials
+from esa_preload_operator.domain.signing import Signing
+from esa_preload_operator.esa.credentials import Credentials, signer
 from esa_preload_operator.esa.errors import Answer, read_json
 from esa_preload_operator.esa.models import JobPage, read_executions, read_job, read_job_page
 from esa_preload_operator.esa.signature import Acs3Auth, canonical_query
@@ -47,6 +48,7 @@ class EsaClient:
         nonce: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         self._id = credentials.id
+        self._signer = signer(credentials, connections.host)
         self._hidden = credentials.hidden()
         self._auth = Acs3Auth(credentials, wall_clock, nonce)
         self._connections = connections
@@ -65,6 +67,11 @@ class EsaClient:
         """Short hash of the credentials."""
         return self._id
 
+    @property
+    def signer(self) -> str:
+        """Short hash of access key id and host."""
+        return self._signer
+
     def reserve(self, calls: int) -> float:
         """Book room for some calls; return the seconds to wait before they may leave together."""
         return self._throttle.reserve(calls, self._clock())
@@ -73,9 +80,10 @@ class EsaClient:
         """ESA API, GetScheduledPreloadJob."""
         return await self._call("GetScheduledPreloadJob", {"Id": job_id}, read_job)
 
-    async def reset_job(self, job_id: str, may_send: Callable[[], bool]) -> EsaJob:
-        """ESA API, ResetScheduledPreloadJob; see the port for `may_send`."""
-        return await self._call("ResetScheduledPreloadJob", {"Id": job_id}, read_job, may_send=may_send)
+    async def reset_job(self, job_id: str, may_send: Callable[[], bool], signing: Signing | None = None) -> EsaJob:
+        """ESA API, ResetScheduledPreloadJob; see the port for `may_send` and `signing`."""
+        auth = self._auth if signing is None else self._auth.fixed(signing.nonce, signing.date)
+        return await self._call("ResetScheduledPreloadJob", {"Id": job_id}, read_job, may_send=may_send, auth=auth)
 
     async def list_executions(self, job_id: str) -> Sequence[EsaExecution]:
         """ESA API, ListScheduledPreloadExecutions, which has no pages."""
@@ -109,6 +117,7 @@ class EsaClient:
         *,
         form: Mapping[str, str] | None = None,
         may_send: Callable[[], bool] | None = None,
+        auth: Acs3Auth | None = None,
     ) -> _T:
         """Make one call; `read` gets the JSON of the answer and its request id.
 
@@ -118,7 +127,7 @@ class EsaClient:
         started = self._clock()
         code = "Cancelled"
         try:
-            answer = await self._send(action, query, form, may_send)
+            answer = await self._send(action, query, form, may_send, auth or self._auth)
             result = read(*read_json(answer, self._hidden))
             code = "OK"
             self._throttle.succeeded(self._clock())
@@ -132,7 +141,12 @@ class EsaClient:
         return result
 
     async def _send(
-        self, action: str, query: Mapping[str, str], form: Mapping[str, str] | None, may_send: Callable[[], bool] | None
+        self,
+        action: str,
+        query: Mapping[str, str],
+        form: Mapping[str, str] | None,
+        may_send: Callable[[], bool] | None,
+        auth: Acs3Auth,
     ) -> Answer:
         method = "GET" if action in _READS else "POST"
         headers = {**self._headers, "x-acs-action": action}
@@ -141,5 +155,5 @@ class EsaClient:
             headers["content-type"] = _FORM
             body = urlencode(sorted(form.items())).encode("ascii")
         return await self._connections.send(
-            method, canonical_query(query), headers=headers, body=body, auth=self._auth, may_send=may_send
+            method, canonical_query(query), headers=headers, body=body, auth=auth, may_send=may_send
         )

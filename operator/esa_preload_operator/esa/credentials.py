@@ -44,6 +44,14 @@ class Credentials:
         return tuple(sorted((part for part in parts if len(part) >= _HIDDEN_FROM), key=len, reverse=True))
 
 
+def signer(credentials: Credentials, host: str) -> str:
+    """Short hash of access key id and host: the same one makes the same signature of the same request.
+
+    A key id never comes with another secret, and a temporary one with no other token, so no secret need go into it.
+    """
+    return hashlib.sha256(f"{credentials.access_key_id}\0{host}".encode()).hexdigest()[:12]
+
+
 def unusable(reason: Reason, message: str) -> EsaError:
     """Credentials that can't be used: the account's owner heals that, and no request has left."""
     return EsaError(Problem(reason.value, message, Healer.ACCOUNT, reason, Delivery.NEVER_SENT))

@@ -15,6 +15,7 @@ MAX_MESSAGE: Final = 1024
 _MAX_CODE: Final = 128
 _MAX_REQUEST_ID: Final = 128
 _CODE: Final = re.compile(r"[\w.:-]+")
+_NONCE_USED: Final = "SignatureNonceUsed"
 _SIGNED: Final = re.compile(
     r"(server|client|the|our)?\s*(string\s*to\s*sign|canonical\s*(request|string)|ACS\d?-|authorization\b|signature\s*[=:]).*",
     re.IGNORECASE | re.DOTALL,
@@ -92,6 +93,8 @@ def _problem(answer: Answer, fields: Any, request_id: str, hidden: Sequence[str]
     pause = retry_after(answer.headers)
     refused = bool(code) and 400 <= answer.status < 500
     delivery = Delivery.REFUSED if refused else Delivery.UNKNOWN
+    if refused and code == _NONCE_USED:
+        delivery = Delivery.RECEIVED
     if not code:
         healer, reason = Healer.TIME, Reason.SERVICE_UNAVAILABLE
         code, message = "UnreadableAnswer", f"HTTP {answer.status} without an error code"

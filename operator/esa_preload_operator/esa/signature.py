@@ -55,6 +55,14 @@ class Acs3Auth(httpx.Auth):
         self._clock = clock
         self._nonce = nonce
 
+    def stamp(self) -> tuple[str, str]:
+        """Return nonce and date of the next request."""
+        return self._nonce(), format_time(self._clock())
+
+    def fixed(self, nonce: str, date: str) -> "FixedAcs3Auth":
+        """Return a signer for one request: it signs the same request in the same way whenever it is made."""
+        return FixedAcs3Auth(self._credentials, nonce, date)
+
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add what a signature needs, and the signature."""
         headers = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in request.headers.raw}
@@ -66,10 +74,11 @@ class Acs3Auth(httpx.Auth):
     def sign(self, method: str, query: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         """Return what to add to `headers` (lower-case names, with the host): date, nonce, hash, token, signature."""
         body_hash = hashlib.sha256(body).hexdigest()
+        nonce, date = self.stamp()
         added = {
             "x-acs-content-sha256": body_hash,
-            "x-acs-date": format_time(self._clock()),
-            "x-acs-signature-nonce": self._nonce(),
+            "x-acs-date": date,
+            "x-acs-signature-nonce": nonce,
         }
         if self._credentials.security_token:
             added["x-acs-security-token"] = self._credentials.security_token
@@ -78,6 +87,18 @@ class Acs3Auth(httpx.Auth):
             self._credentials, method=method, query=query, headers=covered, body_hash=body_hash
         )
         return added
+
+
+class FixedAcs3Auth(Acs3Auth):
+    """Signs with a nonce and a date that are given, so that a request can be made again byte for byte."""
+
+    def __init__(self, credentials: Credentials, nonce: str, date: str) -> None:
+        super().__init__(credentials, lambda: 0.0, lambda: nonce)
+        self._date = date
+
+    def stamp(self) -> tuple[str, str]:
+        """Return what was given."""
+        return self._nonce(), self._date
 
 
 def is_covered(name: str) -> bool:

@@ -100,6 +100,17 @@ class Spec(Part):
 Phase = Literal["Held", "InFlight", "Retrying", "Succeeded", "Failed", "Withdrawn", "Replaced"]
 
 
+class SigningStatus(Part):
+    """How a call is signed, apart from the key: with it the same request can be made again."""
+
+    nonce: str = Field(default="", description="Nonce of the signed request.")
+    date: str = Field(default="", description="Date of the signed request, in its own form.")
+    signer: str = Field(
+        default="",
+        description="Short hash of access key id and endpoint: other credentials can't make the same request.",
+    )
+
+
 class ResetStatus(Part):
     """The reset that is under way, or the last one."""
 
@@ -124,6 +135,11 @@ class ResetStatus(Part):
     request_id: str | None = Field(default=None, description="ESA's id of the reset request, for its support.")
     attempts: Int32 = Field(default=0, description="How often the call was prepared for these tokens.")
     message: str | None = Field(default=None, description="What happened, for people.")
+    signing: SigningStatus | None = Field(
+        default=None,
+        description="Where RESET_CONFIRMATION is nonce: how the call under way is signed. It holds no signature and no "
+        "key.",
+    )
 
 
 def _known_or_unknown(value: object) -> object:

@@ -144,5 +144,6 @@ def rules_of(settings: Settings, identity: str) -> Rules:
         network_grace=settings.network_grace,
         stale_token_after=settings.stale_token_after,
         min_interval=settings.min_reset_interval,
-        confirm_by_progress=settings.reset_confirmation == "progress",
+        confirm_by_progress=settings.reset_confirmation != "none",
+        confirm_by_nonce=settings.reset_confirmation == "nonce",
     )

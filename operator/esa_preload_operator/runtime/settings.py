@@ -57,8 +57,10 @@ class Settings(BaseSettings):
         description="Time after a call's timeout in which it may still be on the wire.",
     )
     max_calls_per_second: float = Field(default=50.0, gt=0, description="Calls per second to ESA for each credentials.")
-    reset_confirmation: Literal["progress", "none"] = Field(
-        default="progress", description="Whether falling progress proves a reset whose answer was lost."
+    reset_confirmation: Literal["progress", "none", "nonce"] = Field(
+        default="progress",
+        description="What proves a reset whose answer was lost: falling progress, none, or nonce (experimental): "
+        "falling progress, else the same signed request is sent again.",
     )
     stale_token_after: Duration = Field(
         default=3600.0,

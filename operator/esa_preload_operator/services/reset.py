@@ -1,10 +1,12 @@
 """Carries out the reset protocol: does what `domain.reset` says and tells it what happened."""
 
 import logging
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.conditions import URLS_ACCEPTED, find
 from esa_preload_operator.domain.errors import (
     Delivery,
@@ -28,7 +30,6 @@ from esa_preload_operator.domain.reset_values import (
     Looked,
     LookFailed,
     Observed,
-    Phase,
     Read,
     Rest,
     Rules,
@@ -39,6 +40,7 @@ from esa_preload_operator.domain.reset_values import (
     WriteLost,
     WriteRefused,
 )
+from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.status import composed, view_of
 from esa_preload_operator.resources.job import ScheduledPreloadJob
 from esa_preload_operator.services.clock import Clock
@@ -134,10 +136,16 @@ class ResetRun:
             wait = book(self.record, self.account, _CALLS_PER_RESET, self.outside.clock.steady())
             if wait is not None:
                 return Rest(wait)
-            return Looked(await self.account.get_job(step.job_id))
+            job = await self.account.get_job(step.job_id)
+            return Looked(job, self._new_signing(self.account))
         except EsaError as error:
             logger.warning("%s: cannot look at job %s: %s", self.record.ref, step.job_id, error.problem)
             return LookFailed(error.problem)
+
+    def _new_signing(self, account: EsaAccount) -> Signing | None:
+        if not self.rules.confirm_by_nonce:
+            return None
+        return Signing(nonce=uuid.uuid4().hex, date=format_time(self.outside.clock.wall()), signer=account.signer)
 
     async def _write(self, step: Write) -> Happening | Rest:
         status = composed(self.job, step, self.outside.clock.wall())
@@ -172,7 +180,7 @@ class ResetRun:
         if write.outcome and record is not None:
             self.outside.observer.reset_ended(write.outcome, record.trigger)
             logger.info("%s: reset %s for %s", self.record.ref, write.outcome, dict(record.tokens))
-        if record is not None and record.phase == Phase.IN_FLIGHT and record.message and write.problem is None:
+        if record is not None and write.undecidable:
             self.outside.observer.reset_undecidable(UNPROVEN)
             logger.warning("%s: %s", self.record.ref, record.message)
         if write.notice is not None:
@@ -188,7 +196,9 @@ class ResetRun:
             return CallFailed(_NOT_LOOKED)
         try:
             answer = await account.reset_job(
-                step.intent.job_id, lambda: may_send(step, clock.steady(), leadership.valid_until())
+                step.intent.job_id,
+                lambda: may_send(step, clock.steady(), leadership.valid_until()),
+                step.intent.signing,
             )
         except EsaError as error:
             logger.warning("%s: reset of job %s: %s", self.record.ref, step.intent.job_id, error.problem)

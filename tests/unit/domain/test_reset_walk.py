@@ -6,6 +6,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
 from esa_preload_operator.domain.reset import NOT_SENT, advance
 from esa_preload_operator.domain.reset_values import (
@@ -32,6 +33,7 @@ from esa_preload_operator.domain.reset_values import (
     WriteLost,
     WriteRefused,
 )
+from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.tokens import Tokens, token_time
 from esa_preload_operator.resources.job import RESET_KEYS
 from support.protocol import CREATED, WALL, job
@@ -53,7 +55,13 @@ def _record(dice: Random) -> ResetRecord | None:
         owner=dice.choice(["p0", "p1"]),
         submitted_before=dice.choice([None, 0, 1, 2]),
         attempts=dice.randint(0, 5),
+        signing=_signing(dice),
     )
+
+
+def _signing(dice: Random) -> Signing | None:
+    date = format_time(WALL + dice.choice([0.0, 100.0, -100.0, -1000.0]))
+    return dice.choice([None, Signing("n", date, "key"), Signing("n", date, "other"), Signing("", "", "")])
 
 
 def _view(dice: Random) -> View:
@@ -78,6 +86,7 @@ def _problem(dice: Random) -> Problem:
         healer=dice.choice([*Healer]),
         reason=dice.choice([*Reason]),
         delivery=dice.choice([*Delivery]),
+        http_status=dice.choice([0, 200, 400, 500]),
         retry_after=dice.choice([None, 0.0, 1000.0]),
     )
 
@@ -90,7 +99,7 @@ def _happens(dice: Random, step: Step) -> Happening:
         case Read():
             return Observed(_view(dice), fresh=True)
         case Look():
-            may = [Looked(seen), Looked(seen), LookFailed(_problem(dice))]
+            may = [Looked(seen, _signing(dice)), Looked(seen), LookFailed(_problem(dice))]
         case Send():
             may = [Answered(seen), CallFailed(_problem(dice))]
         case Rest():
@@ -134,6 +143,7 @@ def _judge_write(view: View, record: ResetRecord | None, handled: tuple[tuple[st
         assert key in dict(view.asked) or token_time(token) is not None
     if record is not None:
         assert len(record.message.encode()) <= 1024
+        assert record.signing is None or record.phase == Phase.IN_FLIGHT or record == view.record
 
 
 seeds = st.integers(0, 2**32)
@@ -143,7 +153,8 @@ seeds = st.integers(0, 2**32)
 @given(seeds, st.integers(1, 60))
 def test_any_order_of_events_is_answered_by_a_step_that_makes_sense(seed: int, length: int) -> None:
     dice = Random(seed)
-    rules = Rules(owner="p0", min_interval=dice.choice([0.0, 30.0]))
+    nonce = dice.random() < 0.5
+    rules = Rules(owner="p0", min_interval=dice.choice([0.0, 30.0]), confirm_by_nonce=nonce)
     memory, steady = Memory(), 0.0
     before: Step = Rest()
     for _ in range(length):
@@ -164,7 +175,7 @@ def test_a_cooperative_world_brings_any_resource_to_rest(seed: int) -> None:
     view = _view(dice)
     memory, steady = Memory(), 0.0
     step: Step = Rest()
-    rules = Rules(owner="p0")
+    rules = Rules(owner="p0", confirm_by_nonce=dice.random() < 0.5)
     happened: Happening = Observed(view, fresh=dice.random() < 0.5)
     for _ in range(40):
         memory, step = advance(memory, happened, Moment(wall=WALL + steady, steady=steady), rules)
@@ -177,7 +188,7 @@ def test_a_cooperative_world_brings_any_resource_to_rest(seed: int) -> None:
             case Read():
                 happened = Observed(view, fresh=True)
             case Look(job_id=job_id):
-                happened = Looked(job(1, job_id))
+                happened = Looked(job(1, job_id), _signing(dice) if rules.confirm_by_nonce else None)
             case Send(intent=intent):
                 happened = Answered(job(0, intent.job_id))
             case Write(record=record, handled=handled):

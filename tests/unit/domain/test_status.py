@@ -14,6 +14,7 @@ from esa_preload_operator.domain.conditions import find
 from esa_preload_operator.domain.errors import Healer, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.reset_values import Phase, ResetRecord, Write
+from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.status import (
     composed,
     facts,
@@ -46,6 +47,7 @@ records = st.builds(
     request_id=texts,
     attempts=small_counts,
     message=texts,
+    signing=st.none() | st.builds(Signing, nonce=texts, date=texts, signer=texts),
 )
 esa_jobs = st.builds(
     EsaJob,

@@ -22,6 +22,8 @@ def problem_of(
         (400, "Throttling.User", Healer.TIME, Reason.THROTTLED, Delivery.REFUSED),
         (403, "InvalidUid.PermissionDenied", Healer.ACCOUNT, Reason.ACCESS_DENIED, Delivery.REFUSED),
         (404, "InvalidJob.NotFound", Healer.AUTHOR, Reason.JOB_NOT_FOUND, Delivery.REFUSED),
+        (400, "SignatureNonceUsed", Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.RECEIVED),
+        (500, "SignatureNonceUsed", Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
         (400, "SomethingNew", Healer.AUTHOR, Reason.ESA_ERROR, Delivery.REFUSED),
         (503, "ServiceUnavailable", Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
         (500, "SomethingNew", Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
-from esa_preload_operator.esa.credentials import Credentials
+from esa_preload_operator.esa.credentials import Credentials, signer
 from esa_preload_operator.esa.signature import Acs3Auth, authorization, canonical_query, canonical_request, signature
 
 KEY = Credentials("YourAccessKeyId", "YourAccessKeySecret")
@@ -144,3 +144,21 @@ def test_each_request_gets_its_own_nonce_and_the_time_of_now() -> None:
     assert (first["x-acs-signature-nonce"], second["x-acs-signature-nonce"]) == ("one", "two")
     assert (first["x-acs-date"], second["x-acs-date"]) == (DATE, "2026-01-14T08:00:01Z")
     assert first["authorization"] != second["authorization"]
+
+
+@pytest.mark.parametrize("credentials", [KEY, STS])
+def test_with_a_given_nonce_and_date_the_same_request_is_signed_in_the_same_way(credentials: Credentials) -> None:
+    now = Acs3Auth(credentials, lambda: EPOCH, lambda: NONCE)
+    later = Acs3Auth(credentials, lambda: EPOCH + 600, lambda: "another").fixed(NONCE, DATE)
+    headers = {"host": HOST, "x-acs-action": "ResetScheduledPreloadJob", "x-acs-version": "2024-09-10"}
+    query = canonical_query({"Id": JOB})
+    first, *others = (auth.sign("POST", query, headers, b"") for auth in (now, later, later))
+    assert others == [first, first]
+
+
+def test_who_signs_is_named_without_a_secret_and_changes_with_key_and_host() -> None:
+    name = signer(KEY, HOST)
+    assert name == signer(STS, HOST) == signer(Credentials(KEY.access_key_id, "another secret"), HOST)
+    assert len({name, signer(Credentials("AnotherKeyId", "YourAccessKeySecret"), HOST), signer(KEY, "other.host")}) == 3
+    assert len(name) == 12
+    assert not any(part.lower() in name for part in KEY.hidden())

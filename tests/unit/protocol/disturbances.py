@@ -5,8 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from esa_preload_operator.domain.reset_values import CallFailed, Look, LookFailed, Phase, Send, Write, WriteLost
-from unit.protocol.moves import NOT_FOUND, REFUSED_CONNECTION, THROTTLED, Move, Moves, bits, more, off_wire, so_far
-from unit.protocol.world import AWAITING, BROKEN, KEYS, READY, Landing, Obj, Proc, State
+from unit.protocol import nonces
+from unit.protocol.moves import Moves
+from unit.protocol.parts import (
+    NOT_FOUND,
+    REFUSED_CONNECTION,
+    SERVER_ERROR,
+    THROTTLED,
+    Move,
+    bits,
+    more,
+    off_wire,
+    so_far,
+)
+from unit.protocol.world import AWAITING, BROKEN, KEYS, READY, Landing, Message, Obj, Proc, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +88,8 @@ class Disturbed(Moves):
         if left.wipe and (obj.record is not None or obj.handled):
             wiped = self._spend(s, "wipe")._replace(allowed=more(s.allowed, bits(s.asks)), serves=0, call=0)
             yield Move("somebody wipes the status", -1, self._edit(wiped, obj._replace(record=None, handled=())), "d")
+        if left.rekey:
+            yield Move("the access key changes", -1, self._spend(s, "rekey")._replace(key=1))
         if left.new_job:
             s2 = self._spend(s, "new_job")._replace(url=0, since=so_far(s))
             yield Move("the source changes: job J2", -1, self._edit(s2, obj._replace(job="J2")))
@@ -122,7 +136,16 @@ class Disturbed(Moves):
                 wire = tuple(sorted((*wire, message._replace(proc=-1))))
             broken = self._spend(s, "lose")._replace(wire=wire)
             yield Move("loses the connection", p, self._proc(broken, p, proc._replace(sub=BROKEN)))
-        for name, problem in (("throttle", THROTTLED), ("author", NOT_FOUND)):
-            if getattr(left, name) and not message.executed:
+        yield from self._answers(s, p, message)
+
+    def _answers(self, s: State, p: int, message: Message) -> Iterator[Move]:
+        """ESA refuses, or does not know; where nonces are named this may use one up."""
+        for name, problem in (("throttle", THROTTLED), ("author", NOT_FOUND), ("server", SERVER_ERROR)):
+            if getattr(s.left, name) and (not message.executed or name == "server"):
                 said = self._spend(s, name)._replace(wire=off_wire(s.wire, message))
                 yield Move(f"ESA says {problem.code}", p, self._on(said, p, (CallFailed, problem)))
+                signing = self.m.records[message.intent].signing
+                if signing is not None and not message.executed:
+                    burnt = nonces.burn(said, signing, executed=False)
+                    told = f"ESA says {problem.code}, the nonce is used up"
+                    yield Move(told, p, self._on(burnt, p, (CallFailed, problem)))

@@ -24,7 +24,7 @@ from unit.protocol.scopes import LARGE, SCOPES, Scope
 from unit.protocol.world import Machine, Rulebook, State
 
 if TYPE_CHECKING:
-    from unit.protocol.moves import Move
+    from unit.protocol.parts import Move
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Explorer:
     """One exploration."""
 
     def __init__(self, scope: Scope, rulebook: Rulebook | None = None) -> None:
-        self.machine = Machine(rulebook or Rulebook())
+        self.machine = Machine(rulebook or Rulebook(), nonce=scope.nonce)
         self.moves = Disturbed(scope, self.machine)
         self.found = Found(scope.name)
         start = self.moves.start()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.reset import NOT_SENT
 from esa_preload_operator.domain.reset_values import (
     Answered,
     CallFailed,
@@ -22,6 +20,8 @@ from esa_preload_operator.domain.reset_values import (
     Write,
 )
 from esa_preload_operator.domain.tokens import without
+from unit.protocol import nonces
+from unit.protocol.parts import LOST, RECEIVED, UNSENT, Move, bits, more, off_wire, so_far
 from unit.protocol.world import (
     ANSWERED,
     AWAITING,
@@ -45,36 +45,6 @@ if TYPE_CHECKING:
 
     from esa_preload_operator.domain.reset_values import ResetRecord
     from unit.protocol.scopes import Scope
-
-
-class Move(NamedTuple):
-    """One move by its name, the process that makes it (-1: somebody else), and where it leads."""
-
-    name: str
-    proc: int
-    state: State
-    excuse: str = ""
-    """The undecidable situation that this move makes, by its letter."""
-
-
-def _problem(code: str, healer: Healer, delivery: Delivery) -> Problem:
-    return Problem(code=code, message="", healer=healer, reason=Reason.ESA_ERROR, delivery=delivery)
-
-
-LOST = _problem("Lost", Healer.TIME, Delivery.UNKNOWN)
-REFUSED_CONNECTION = _problem("ConnectionRefused", Healer.TIME, Delivery.NEVER_SENT)
-UNSENT = _problem(NOT_SENT, Healer.TIME, Delivery.NEVER_SENT)
-THROTTLED = _problem("TooManyRequests", Healer.TIME, Delivery.REFUSED)
-NOT_FOUND = _problem("InvalidJob.NotFound", Healer.AUTHOR, Delivery.REFUSED)
-
-
-def bits(requests: tuple[int, ...]) -> int:
-    """Requests as a bit set."""
-    found = 0
-    for number in requests:
-        if number >= 0:
-            found |= 1 << number
-    return found
 
 
 class Moves:
@@ -144,7 +114,7 @@ class Moves:
                 if not s.procs[p].paused:
                     yield Move("gets the answer", p, self._deliver(s, message))
                 continue
-            yield self._execute(s, message)
+            yield self._arrive(s, message)
             if p < 0:
                 yield Move("the call vanishes", p, s._replace(wire=off_wire(s.wire, message)))
 
@@ -227,11 +197,12 @@ class Moves:
         used = frozenset().union(
             *(self.m.stamps("memory", q.memory) | self.m.stamps("step", q.step) for q in s.procs),
             *(self.m.stamps("step", landing.step) for landing in s.landing),
-            {obj.record.started_at} if obj.record is not None else (),
-            {self.m.records[message.intent].started_at for message in s.wire},
-            *({r.started_at} for q in s.procs if q.cache >= 0 and (r := self.m.views[q.cache].record) is not None),
+            nonces.stamps_of(obj.record) if obj.record is not None else (),
+            *(nonces.stamps_of(self.m.records[message.intent]) for message in s.wire),
+            *(nonces.stamps_of(r) for q in s.procs if q.cache >= 0 and (r := self.m.views[q.cache].record) is not None),
         )
-        stamp = next(n for n in range(99) if f"1970-01-01T00:00:{n:02}.000000Z" not in used)
+        s = nonces.forget(s, used)
+        stamp = next(n for n in range(60) if f"1970-01-01T00:00:{n:02}.000000Z" not in used)
         record = obj.record
         doubt = (
             memory.stage is Stage.LOOK_TO_RECOVER
@@ -242,7 +213,8 @@ class Moves:
             and (not s.call & ANSWERED or bool(s.call & SLOW))
             and s.url >= (record.submitted_before or 0)
         )
-        on = self._on(s, p, (Looked, EsaJob(id=obj.job, url_submitted=s.url)), stamp)
+        signing = nonces.new(stamp, s.key) if self.scope.nonce else None
+        on = self._on(s, p, (Looked, EsaJob(id=obj.job, url_submitted=s.url), signing), stamp)
         return self._proc(on, p, on.procs[p]._replace(doubt=doubt))
 
     def _write(self, s: State, p: int, step: int, *, doubt: bool) -> Move:
@@ -261,10 +233,10 @@ class Moves:
         allowed, serves, call = s.allowed, s.serves, s.call
         if new.record is None or new.record.phase != Phase.IN_FLIGHT:
             serves = call = 0
-        elif new.record != old.record:
+        elif new.record != old.record and not nonces.continues(new.record, old.record):
             asked = dict(zip(KEYS, s.asks, strict=True))
             serves = bits(tuple(asked[key] for key, _ in new.record.tokens))
-            if doubt and s.serves & serves:
+            if doubt and s.serves & serves and not nonces.can_repeat(s, old.record):
                 allowed = more(allowed, s.serves & serves)
                 excuse = "a"
             call = 0
@@ -279,6 +251,8 @@ class Moves:
         for key, token in closed:
             number = s.asks[KEYS.index(key)]
             if not s.since >> number & 1 and phase not in (Phase.FAILED, Phase.REPLACED):
+                if s.call & SLOW and nonces.is_refused(s, old.record):
+                    return "f", ""
                 return ("c", "") if s.fell else ("", f"{token} counts as handled without a reset after it was set")
         return "", ""
 
@@ -307,7 +281,17 @@ class Moves:
         latest = {(KEYS[key], token): n for n, (key, token) in enumerate(self.scope.script[: s.script])}
         return bits(tuple(latest[entry] for entry in intent.tokens))
 
-    def _execute(self, s: State, message: Message) -> Move:
+    def _arrive(self, s: State, message: Message) -> Move:
+        signing = self.m.records[message.intent].signing
+        if not nonces.is_used(s, signing):
+            return self._execute(nonces.burn(s, signing, executed=True), message, strict=signing is not None)
+        wire = off_wire(s.wire, message)
+        if message.proc >= 0:
+            wire = tuple(sorted((*wire, message._replace(executed=True, expires=0, refused=True))))
+        return Move("ESA refuses the nonce", -1, s._replace(wire=wire))
+
+    def _execute(self, s: State, message: Message, *, strict: bool) -> Move:
+        """ESA does it. If `strict`, not even a late message may lead to a second reset."""
         obj = self.m.objs[s.obj]
         counts = tuple(n + (message.serves >> i & 1) for i, n in enumerate(s.counts))
         too_many = 0
@@ -315,7 +299,7 @@ class Moves:
             if message.serves >> i & 1 and n > s.allowed[i]:
                 too_many |= 1 << i
         allowed, excuse, broken = s.allowed, "", ""
-        if message.expires == 0:
+        if message.expires == 0 and not strict:
             allowed, excuse = more(allowed, message.serves), "b"
         elif too_many:
             broken = "a second reset for one request"
@@ -334,7 +318,8 @@ class Moves:
         if obj.record is not None and self.m.records.id(obj.record) == message.intent:
             s = s._replace(call=s.call | ANSWERED)
         s = s._replace(wire=off_wire(s.wire, message))
-        return self._on(s, message.proc, (Answered, EsaJob(id=message.job)))
+        answer = (CallFailed, RECEIVED) if message.refused else (Answered, EsaJob(id=message.job))
+        return self._on(s, message.proc, answer)
 
     # Helpers.
 
@@ -381,16 +366,3 @@ class Moves:
             record is not None and record.owner == f"p{p}.{s.procs[p].generation}" and record.phase == Phase.IN_FLIGHT
         )
         return s._replace(call=s.call | SLOW) if mine else s
-
-
-def off_wire(wire: tuple[Message, ...], message: Message) -> tuple[Message, ...]:
-    return tuple(m for m in wire if m is not message)
-
-
-def so_far(s: State) -> int:
-    """All requests up to now."""
-    return (1 << s.script) - 1
-
-
-def more(allowed: tuple[int, ...], requests: int) -> tuple[int, ...]:
-    return tuple(n + (requests >> i & 1) for i, n in enumerate(allowed))

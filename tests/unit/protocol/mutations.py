@@ -114,6 +114,27 @@ def _claims_forever(memory: Memory, happened: Happening, now: Moment, rules: Rul
     return after, step
 
 
+def _new_nonce(memory: Memory, happened: Happening, now: Moment, rules: Rules) -> Next:
+    with patch.object(reset, "can_send_again", return_value=False):
+        return reset.advance(memory, happened, now, rules)
+
+
+def _newer_tokens(memory: Memory, happened: Happening, now: Moment, rules: Rules) -> Next:
+    after, step = reset.advance(memory, happened, now, rules)
+    if after.again and after.stage is Stage.INTENT and isinstance(step, Write) and step.record is not None:
+        step = replace(step, record=replace(step.record, tokens=reset.requested(step.view)))
+        after = replace(after, pending=step)
+    return after, step
+
+
+def _old_nonce(memory: Memory, happened: Happening, now: Moment, rules: Rules) -> Next:
+    after, step = reset.advance(memory, happened, now, rules)
+    if isinstance(step, Write) and step.problem is not None and step.record is not None and after.answer is not None:
+        step = replace(step, record=replace(step.record, signing=after.answer.intent.signing))
+        after = replace(after, pending=step)
+    return after, step
+
+
 NO_CLAIM = Rulebook("recovery calls without writing a claim", advance=_no_claim)
 NO_CHECK = Rulebook("no check before sending", may_send=_always_send)
 NO_WAIT = Rulebook("recovery does not wait for the deadline", advance=_no_wait)
@@ -123,3 +144,6 @@ REUSES_LOOK = Rulebook("the look is used again after a conflict", advance=_reuse
 IGNORES_JOB = Rulebook("recovery ignores which job the intent is about", advance=_ignore_job)
 NO_PLAN_AFTER_FAILURE = Rulebook("nothing is planned after a failure of the author", advance=_no_plan_after_failure)
 CLAIMS_FOREVER = Rulebook("a claim is claimed instead of called", advance=_claims_forever)
+NEW_NONCE = Rulebook("recovery signs anew", advance=_new_nonce)
+NEWER_TOKENS = Rulebook("a request that is sent again answers newer tokens", advance=_newer_tokens)
+OLD_NONCE = Rulebook("a nonce is sent again after an answer", advance=_old_nonce)

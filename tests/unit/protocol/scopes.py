@@ -26,6 +26,8 @@ class Scope:
     """A process can be paused between the check and the sending."""
     rereads: bool = False
     """The watch shows a process versions that are older than its own last write."""
+    nonce: bool = False
+    """Intents name nonce and date of their calls, and ESA takes each nonce once."""
 
 
 A = ((0, "A"),)
@@ -61,6 +63,30 @@ SCOPES = (
     Scope("2 owners at once: foreign reset", A, Left(lose=1, foreign=1), owners=2),
 )
 """Scopes for every run of the tests."""
+
+NONCE = (
+    Scope("nonce: nothing submitted at first", A_B, Left(crash=1, lose=1, regrow=1), url=0, nonce=True),
+    Scope("nonce: 2 crashes, 2 lost answers", A_B, Left(crash=2, lose=2), nonce=True),
+    Scope("nonce: unbounded network", A_B, Left(crash=1, lose=2), url=0, unbounded=True, nonce=True),
+    Scope("nonce: two keys at once", TWO_KEYS, Left(crash=1, lose=1, remove=1), url=0, nonce=True),
+    Scope("nonce: removal, edit, lost write", A_AGAIN, Left(lose=1, remove=1, edit=1, write_lost=1), nonce=True),
+    Scope("nonce: late writes", A, Left(crash=1, lose=1, late_write=2), url=0, nonce=True),
+    Scope(
+        "nonce: pause between check and send",
+        A,
+        Left(crash=1, lose=1, pause=1),
+        url=0,
+        owners=2,
+        lease=1,
+        split=True,
+        nonce=True,
+    ),
+    Scope("nonce: 2 owners at once", A, Left(lose=1, pause=1), url=0, owners=2, nonce=True),
+    Scope("nonce: refused calls", A, Left(crash=1, lose=1, throttle=1, refuse=1, server=1), url=0, nonce=True),
+    Scope("nonce: another access key", A_B, Left(crash=1, lose=1, rekey=1), url=0, nonce=True),
+    Scope("nonce: source change", A_B, Left(crash=1, lose=1, new_job=1), url=0, nonce=True),
+)
+"""The same with RESET_CONFIRMATION=nonce, and an ESA that takes each nonce once."""
 
 LARGE = (
     Scope("2 owners at once: removal", A_AGAIN, Left(lose=1, remove=1), owners=2),

@@ -4,7 +4,7 @@ import pytest
 
 from unit.protocol import mutations
 from unit.protocol.explorer import Explorer
-from unit.protocol.scopes import A_B, SCOPES, A, Scope
+from unit.protocol.scopes import A_B, NONCE, SCOPES, TWO_KEYS, A, Scope
 from unit.protocol.world import Left, Rulebook
 
 Record = Callable[[str, object], None]
@@ -33,17 +33,37 @@ def test_every_request_is_one_reset_and_comes_to_its_end(scope: Scope, record_pr
     assert must <= set(found.excuses) <= may
 
 
+LEFT = {"nonce: removal, edit, lost write": "e", "nonce: refused calls": "af", "nonce: another access key": "a"}
+"""What a nonce leaves undecided; f: ESA refused a call, the refusal was lost, and it had used up the nonce."""
+
+
+@pytest.mark.parametrize("scope", NONCE, ids=lambda scope: scope.name)
+def test_with_a_nonce_no_lost_or_late_call_is_a_second_reset(scope: Scope, record_property: Record) -> None:
+    found = Explorer(scope).run()
+    record_property("states", found.states)
+
+    assert not found.fault, str(found)
+    assert "".join(sorted(found.excuses)) == LEFT.get(scope.name, "")
+
+
 SECOND = "a second reset for one request"
+UNANSWERED = "B counts as handled without a reset after it was set"
+UNDONE = "A counts as handled without a reset after it was set"
 BROKEN = (
     (mutations.NO_CLAIM, Scope("2 owners", A, Left(lose=1), owners=2), SECOND),
     (mutations.NO_CHECK, Scope("pause", A, Left(pause=1), owners=2, lease=1), SECOND),
     (mutations.NO_WAIT, Scope("lost answer", A, Left(lose=1)), SECOND),
     (mutations.NO_WAIT, Scope("crash", A, Left(crash=1)), SECOND),
     (mutations.FORGETS_ANSWER, Scope("edit", A, Left(edit=1), url=0), SECOND),
-    (mutations.PRESENT_TOKENS, Scope("2 tokens", A_B), "B counts as handled without a reset after it was set"),
+    (mutations.PRESENT_TOKENS, Scope("2 tokens", A_B), UNANSWERED),
     (mutations.REUSES_LOOK, Scope("2 owners", A, Left(crash=1), owners=2), SECOND),
     (mutations.IGNORES_JOB, Scope("source change", A, Left(new_job=1), url=0), SECOND),
     (mutations.NO_PLAN_AFTER_FAILURE, Scope("author", A_B, Left(author=1)), "a dead end"),
+    (mutations.NEW_NONCE, Scope("lost answer", A, Left(lose=1), url=0, nonce=True), SECOND),
+    (mutations.NEW_NONCE, Scope("late", A, Left(lose=1), url=0, unbounded=True, nonce=True), SECOND),
+    (mutations.NEW_NONCE, Scope("pause", A, Left(pause=1), owners=2, lease=1, split=True, nonce=True), SECOND),
+    (mutations.NEWER_TOKENS, Scope("2 keys", TWO_KEYS, Left(lose=1), url=0, nonce=True), UNANSWERED),
+    (mutations.OLD_NONCE, Scope("server error", A, Left(server=1), nonce=True), UNDONE),
     (mutations.CLAIMS_FOREVER, Scope("crash", A, Left(crash=1)), "a circle that nothing ends"),
 )
 

@@ -27,6 +27,7 @@ from esa_preload_operator.domain.reset_values import (
     View,
     Write,
 )
+from unit.protocol.nonces import stamps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,6 +97,8 @@ class Message(NamedTuple):
     proc: int
     expires: int
     executed: bool
+    refused: bool = False
+    """ESA did not execute it because it has received the same signed request before."""
 
 
 class Landing(NamedTuple):
@@ -126,6 +129,8 @@ class Left(NamedTuple):
     wipe: int = 0
     new_job: int = 0
     spec: int = 0
+    server: int = 0
+    rekey: int = 0
 
 
 EXECUTED, ANSWERED, SLOW = 1, 2, 4
@@ -153,6 +158,10 @@ class State(NamedTuple):
     script: int
     fell: bool
     broken: str
+    burnt: tuple[tuple[str, bool], ...] = ()
+    """Nonces that ESA has received, and whether it executed their requests."""
+    key: int = 0
+    """The access key that calls are signed with."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +176,9 @@ class Rulebook:
 class Machine:
     """Drives the real state machine on numbers instead of values, and remembers its answers: it is pure."""
 
-    def __init__(self, rulebook: Rulebook) -> None:
+    def __init__(self, rulebook: Rulebook, *, nonce: bool = False) -> None:
         self.rulebook = rulebook
+        self.rules = Rules(owner="", request_timeout=TIMEOUT, network_grace=GRACE, confirm_by_nonce=nonce)
         self.objs: Interner[Obj] = Interner()
         self.memories: Interner[Memory] = Interner()
         self.steps: Interner[Step] = Interner()
@@ -195,7 +205,7 @@ class Machine:
         """Advance by what happened; it is named by a tuple that `_happening` reads. `stamp` is the wall clock."""
         key = (owner, memory, happened, stamp)
         if key not in self._known:
-            rules = Rules(owner=owner, request_timeout=TIMEOUT, network_grace=GRACE)
+            rules = replace(self.rules, owner=owner)
             now = Moment(wall=float(stamp), steady=0.0, chance=1.0)
             after, step = self.rulebook.advance(self.memories[memory], self._happening(happened), now, rules)
             self._known[key] = (self.memories.id(canonical(after)), self.steps.id(step))
@@ -240,7 +250,7 @@ class Machine:
         return self._memo[key]
 
     def stamps(self, kind: str, number: int) -> frozenset[str]:
-        """The starting times of all intents that a memory or step remembers."""
+        """The times that a memory or step remembers from intents."""
         key = (kind, number)
         if key not in self._stamps:
             self._stamps[key] = frozenset(_stamps(self.memories[number] if kind == "memory" else self.steps[number]))
@@ -249,7 +259,7 @@ class Machine:
 
 def _stamps(value: object) -> Iterator[str]:
     if isinstance(value, ResetRecord):
-        yield value.started_at
+        yield from stamps_of(value)
     elif isinstance(value, tuple):
         for part in value:
             yield from _stamps(part)
