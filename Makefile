@@ -45,7 +45,7 @@ test: $(READY) ## run all tests; the Kubernetes API server and the tools that so
 	exit $$failed
 
 e2e: $(READY) ## try image and chart in the cluster of KUBECONFIG (E2E_LOAD_IMAGE=command that gets an image archive)
-	@$(PYTEST) tests/e2e -v -x
+	@$(PYTEST) tests/e2e -v -x --durations=0 --durations-min=1
 
 lint: $(READY) ## check style, types, layers, and that generated files are up to date
 	@failed=''; \

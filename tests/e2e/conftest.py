@@ -105,4 +105,4 @@ def esa(cluster: Cluster) -> Iterator[SimulatorControl]:
         yield control
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()

@@ -54,10 +54,9 @@ class Batch:
         cluster.kubectl("wait", "--for=condition=Ready", "spj", f"--selector=batch={name}", "--timeout=180s")
 
     def ask(self, token: str = "t1") -> None:
-        """Annotate all of them as people do."""
-        self.cluster.kubectl(
-            "annotate", "spj", f"--selector=batch={self.name}", f"resetRequested={token}", "--overwrite"
-        )
+        """Annotate all of them as people do, again where the API server went away meanwhile."""
+        words = ("annotate", "spj", f"--selector=batch={self.name}", f"resetRequested={token}", "--overwrite")
+        until(lambda: self.cluster.kubectl(*words), f"all of {self.name} are asked for")
 
     def executed(self) -> int:
         return sum(self.counts().values())
@@ -232,7 +231,8 @@ def test_an_uninstallation_leaves_the_resources_and_nothing_that_hangs(cluster: 
     cluster.helm("uninstall", RELEASE, "--wait", "--timeout=2m")
     assert len(cluster.items("spj")) == len(counts)
     assert cluster.get(f"crd/{CRD}")
-    cluster.kubectl("delete", "spj", "--all", "--timeout=60s")  # a finalizer would wait for the operator
+    cluster.kubectl("delete", "spj", "--all", "--wait=false")
+    until(lambda: not cluster.items("spj"), "all are gone, since no finalizer waits for the operator", seconds=60)
     assert esa.resets() == counts == dict.fromkeys(counts, 1)
 
 
