@@ -284,7 +284,7 @@ def kill_api_server(cluster: Cluster) -> None:
             ],
         },
     }
-    cluster.kubectl("apply", "--filename=-", given=yaml.safe_dump(pod))
+    cluster.kubectl("apply", "--filename=-", "--namespace=kube-system", given=yaml.safe_dump(pod))
     until(
         lambda: (
             cluster.kubectl("delete", "pod/esa-e2e-killer", "--namespace=kube-system", "--now")
