@@ -6,12 +6,12 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 DOCKERFILE: Final = (ROOT / "Dockerfile").read_text()
 ARBITRARY_UID: Final = 1_234_567
-SHARED: Final = "/mnt"
-"""Where a test's folder is seen inside; every Debian has this one."""
+ACCOUNT: Final = "secrets/kubernetes.io/serviceaccount"
+"""Where a pod finds its service account, below /run."""
 READ_ONLY: Final = """
 set -eu
 root=$1 folder=$2
@@ -35,7 +35,7 @@ shift 2
 mount --bind "$root" "$root"
 mount --rbind /dev "$root/dev"
 mount --bind /proc "$root/proc"
-mount --bind -o ro "$folder" "$root/mnt"
+mount --bind -o ro "$folder" "$root/run"
 mount -o remount,bind,ro "$root"
 exec chroot "$root" "$@"
 """
@@ -113,18 +113,14 @@ def test_its_commands_run_on_a_read_only_root_as_an_unknown_user(contents: Conte
 async def test_its_operator_resets_without_rights_a_writable_root_or_a_name(
     contents: Contents, world: World, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    kubeconfig = folder / "kubeconfig"
-    shutil.copy(world.control_plane.kubeconfig(world.user), kubeconfig)
-    kubeconfig.chmod(0o644)  # for a user that is not the owner
+    give_account(world, tmp_path / ACCOUNT)
 
     class Packaged(OperatorProcess):
         program = contents.command(
-            folder,
-            KUBECONFIG=f"{SHARED}/kubeconfig",
+            tmp_path,
+            KUBERNETES_SERVICE_HOST="127.0.0.1",
+            KUBERNETES_SERVICE_PORT=str(urlsplit(world.control_plane.url).port),
             ESA_OPERATOR_ENDPOINT=world.simulator.url,
-            ESA_OPERATOR_LEASE_NAMESPACE=world.namespace,
             ESA_OPERATOR_METRICS_PORT="0",
             ESA_OPERATOR_HEALTH_PORT="0",
             ALIBABA_CLOUD_ACCESS_KEY_ID=world.access_key_id,
@@ -133,7 +129,7 @@ async def test_its_operator_resets_without_rights_a_writable_root_or_a_name(
 
     world.seed(1)
     world.create(1)
-    with Packaged(world.folder, kubeconfig, ("--namespace", world.namespace)) as operator:
+    with Packaged(world.folder, tmp_path, ("--namespace", world.namespace)) as operator:
         operator.wait_to_lead()
         process = Path(f"/proc/{operator.process.pid}")
         state = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
@@ -147,6 +143,22 @@ async def test_its_operator_resets_without_rights_a_writable_root_or_a_name(
         operator.terminate()
         assert operator.wait() == 0
     assert world.resets(1) == 1
+
+
+def give_account(world: World, folder: Path) -> None:
+    """Make a service account, and put into a folder what a pod of it gets."""
+    name = world.user.rpartition(":")[2]
+    there = f"--namespace={world.namespace}"
+    world.control_plane.kubectl("create", "serviceaccount", name, there)
+    files = {
+        "token": world.control_plane.kubectl("create", "token", name, there),
+        "ca.crt": world.control_plane.authority.certificate.read_text(),
+        "namespace": world.namespace,
+    }
+    folder.mkdir(parents=True)
+    for file, text in files.items():
+        (folder / file).write_text(text)
+    folder.parents[2].chmod(0o755)  # for a user that is not the owner
 
 
 # --- what holds without a build -------------------------------------------------------------------------------------

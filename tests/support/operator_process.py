@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -48,7 +47,14 @@ class OperatorProcess:
 
     def wait_for(self, text: str, timeout: float = 30) -> str:
         """Wait until a regular expression stands in the log; return what it matched."""
-        return _until(lambda: (found := re.search(text, self.log)) and found.group(0), timeout, f"{text!r} in {self}")
+        deadline = time.monotonic() + timeout
+        while True:
+            ended = self.exited  # before the log is read: what stands there then is all there is
+            if found := re.search(text, self.log):
+                return found.group(0)
+            assert not ended, f"the operator has ended, without {text!r}: {self}"
+            assert time.monotonic() < deadline, f"not within {timeout} s: {text!r} in {self}"
+            time.sleep(0.05)
 
     def wait_to_lead(self, timeout: float = 40) -> Self:
         self.wait_for(r"watching \d+ resources", timeout)
@@ -88,13 +94,3 @@ class OperatorProcess:
     ) -> None:
         self.process.send_signal(signal.SIGCONT)
         self.kill()
-
-
-def _until(look: Callable[[], str | None], timeout: float, what: str) -> str:
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    message = f"not within {timeout} s: {what}"
-    raise AssertionError(message)
