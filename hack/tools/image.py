@@ -36,7 +36,6 @@ SUITE: Final = "trixie"
 PACKAGES: Final = "python3,python3-venv,ca-certificates"
 REQUIREMENTS: Final = ("requirements.txt", "requirements-build.txt")
 NAME: Final = "localhost/esa-preload-operator:test"
-DRIVER: Final = os.environ.get("STORAGE_DRIVER") or "vfs"  # works everywhere; `overlay` copies less
 _BASE_NAME: Final = "localhost/base:1"
 
 
@@ -95,11 +94,22 @@ def built(name: str = NAME, **arguments: str) -> Iterator[Image]:
 def _store() -> Iterator[tuple[str, ...]]:
     with tempfile.TemporaryDirectory(prefix="esa-image-") as folder:
         places = (f"--root={folder}/store", f"--runroot={folder}/run")
-        buildah = ("buildah", *places, f"--storage-driver={DRIVER}")
+        buildah = ("buildah", *places, f"--storage-driver={_storage_driver()}")
         try:
             yield buildah
         finally:
             _run(*buildah, "rm", "--all")  # takes its mounts away, which a folder can't be deleted with
+
+
+def _storage_driver() -> str:
+    """Return `overlay` where it works, which copies less, else `vfs`; STORAGE_DRIVER decides where it is set."""
+    if given := os.environ.get("STORAGE_DRIVER"):
+        return given
+    with tempfile.TemporaryDirectory(prefix="esa-image-") as folder:
+        places = (f"--root={folder}/store", f"--runroot={folder}/run")
+        probe = ("buildah", *places, "--storage-driver=overlay", "info")
+        works = subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+    return "overlay" if works else "vfs"
 
 
 # --- what is kept from build to build -------------------------------------------------------------------------------
