@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -25,6 +24,7 @@ sys.path[:0] = [str(ROOT / "hack" / name) for name in ("control-plane", "tools")
 
 import yaml  # noqa: E402 - the path comes first
 
+from bill import bill_of_materials  # noqa: E402 - the same
 from build import binaries  # noqa: E402 - the same
 from chart import readme_of  # noqa: E402 - the same
 from gobuild import BuildError  # noqa: E402 - the same
@@ -100,13 +100,9 @@ class Release:
         (folder / "install.yaml").write_text(title + built, encoding="utf-8")
 
     def _bill_of_materials(self, folder: Path) -> None:
-        asked = ("requirements", "requirements.txt", "--pyproject=pyproject.toml", "--output-reproducible")
-        quiet = ("-W", "ignore::UserWarning")  # it misses the graph of dependencies, which pinned requirements lack
-        found = json.loads(self._run(sys.executable, *quiet, "-m", "cyclonedx_py", *asked))
-        for component in found["components"]:
-            del component["description"]  # the line of requirements.txt, all its hashes once more
+        pinned = (self.source / "requirements.txt").read_text(encoding="utf-8")
         path = folder / f"{NAME}-{self.version}.cdx.json"
-        path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(bill_of_materials(NAME, self.version, pinned), encoding="utf-8")
 
     def _run(self, *command: str) -> str:
         with tempfile.TemporaryDirectory() as home:

@@ -148,7 +148,9 @@ def test_the_bill_of_materials_is_what_the_image_installs(dist: Path) -> None:
     pinned = re.findall(r"(?m)^([\w.-]+)==([^ ;\\]+)", (ROOT / "requirements.txt").read_text())
     assert {(each["name"], each["version"]) for each in found["components"]} == set(pinned)
     assert (found["metadata"]["component"]["name"], found["metadata"]["component"]["version"]) == (NAME, VERSION)
-    assert "serialNumber" not in found
+    (root,) = (each for each in found["dependencies"] if each["ref"] == NAME)
+    assert len(root["dependsOn"]) == len(pinned) == len({each["purl"] for each in found["components"]})
+    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
 
 
 def test_one_kubectl_line_installs_the_operator(dist: Path) -> None:
