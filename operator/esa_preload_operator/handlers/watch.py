@@ -2,18 +2,15 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from json import JSONDecodeError
-from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import aiohttp
 import kopf
 
-from esa_preload_operator.k8s.lists import ListReader
-from esa_preload_operator.k8s.login import ConnectionInfo
+from esa_preload_operator.handlers.wire import session_for
 from esa_preload_operator.resources.job import GROUP, PLURAL, VERSION
 from esa_preload_operator.runtime.app import App
 
@@ -21,9 +18,6 @@ logger = logging.getLogger(__name__)
 
 _RENEW_WATCH: Final = 60
 """Seconds after which the API server ends a watch, so that a silent one shows."""
-
-_LIST_CHUNK: Final = 32 * 1024
-"""Bytes of a list that are taken apart at once, some milliseconds of work."""
 
 
 class EndlessBackoff:
@@ -67,61 +61,6 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = _RENEW_WATCH
     settings.watching.reconnect_backoff = 0.1
     return settings
-
-
-def session_for(login: ConnectionInfo, app: App) -> aiohttp.ClientSession:
-    """Return an HTTP session for kopf that tells the app what happens on the wire."""
-
-    class ListedResponse(aiohttp.ClientResponse):
-        """Hands over the objects of a list by itself: kopf takes ten times as long for each as we need for a look."""
-
-        async def json(self, **options: Any) -> Any:
-            """Parse the body, and leave nothing of a list to kopf but its version."""
-            if self.status != HTTPStatus.OK or not self.url.path.endswith(f"/{PLURAL}"):
-                return await super().json(**options)
-            reader, begins = ListReader(), True
-            async for chunk in self.content.iter_chunked(_LIST_CHUNK):
-                app.listed(self.url.path, reader.feed(chunk), begins=begins, ends=False)
-                begins = False
-                await asyncio.sleep(0)  # what asks for a reset need not wait for the end of the list
-            body = reader.rest()
-            app.listed(self.url.path, (), begins=begins, ends=True)
-            return body
-
-    headers = {"Authorization": f"{login.scheme or 'Bearer'} {login.token}"} if login.token else {}
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=_tls(login)),
-        headers=headers,
-        proxy=login.proxy_url,
-        trace_configs=[_trace(app)],
-        response_class=ListedResponse,
-    )
-
-
-def _tls(login: ConnectionInfo) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=login.ca_path)
-    if login.certificate_path:
-        context.load_cert_chain(login.certificate_path, login.private_key_path)
-    if login.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _trace(app: App) -> aiohttp.TraceConfig:
-    trace = aiohttp.TraceConfig()
-
-    async def begun(_session: aiohttp.ClientSession, _context: SimpleNamespace, event: Any) -> None:
-        if event.url.path.endswith(f"/{PLURAL}") and event.url.query.get("watch") == "true":
-            app.streaming(event.url.path)
-
-    async def ended(_session: aiohttp.ClientSession, _context: SimpleNamespace, event: Any) -> None:
-        if event.url.path.endswith(f"/{PLURAL}") and event.response.status == 200:
-            app.alive()
-
-    trace.on_request_start.append(begun)
-    trace.on_request_end.append(ended)
-    return trace
 
 
 async def watch(app: App, install_signals: Callable[[], None]) -> None:

@@ -103,13 +103,19 @@ class App:
         self.health.watch_seen()
         meta = body["metadata"]
         ref = ObjectRef(meta["namespace"], meta["name"])
-        record = self.records.get(ref)
         if kind == "DELETED":
+            record = self.records.get(ref)
             if record is not None and record.uid == meta["uid"]:
                 self.reconciler.forget(ref)
                 self.queue.forget(ref)
-        elif record is None or record.uid != meta["uid"] or int(meta["resourceVersion"]) > record.version:
+        elif not self.knows(body):
             self._take(ref, body)
+
+    def knows(self, body: Body) -> bool:
+        """Say whether this version of an object, or a newer one, was seen or written before."""
+        meta = body["metadata"]
+        record = self.records.get(ObjectRef(meta["namespace"], meta["name"]))
+        return record is not None and record.uid == meta["uid"] and int(meta["resourceVersion"]) <= record.version
 
     def _take(self, ref: ObjectRef, body: Body) -> None:
         if self.reconciler.glance(body):
