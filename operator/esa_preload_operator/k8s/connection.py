@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 import aiohttp
+from pydantic_core import from_json
 
 from esa_preload_operator.k8s.login import (
     ConfigurationError,
@@ -284,7 +284,7 @@ def _kind(error: BaseException) -> str:
 
 def _answer(response: aiohttp.ClientResponse, content: bytes) -> Answer:
     try:
-        body = json.loads(content) if content else None
+        body = from_json(content) if content else None
     except ValueError:
         if response.status < 300:
             raise  # carried out, but what was stored is unknown
