@@ -5,6 +5,8 @@ with what happened then. Nobody calls ESA on an intent that he did not write him
 version that the decision was made on, and after a conflict nothing is reused.
 """
 
+from dataclasses import replace
+
 from esa_preload_operator.domain.cleaning import format_micro_time
 from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
@@ -48,7 +50,6 @@ from esa_preload_operator.domain.reset_writes import (
 from esa_preload_operator.domain.retry import retry_delay
 from esa_preload_operator.domain.signing import is_valid
 from esa_preload_operator.domain.tokens import Tokens, handled_after, is_stale, without
-from esa_preload_operator.domain.values import replace
 
 TRIGGER = "Annotation"
 

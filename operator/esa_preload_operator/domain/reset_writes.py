@@ -1,11 +1,12 @@
 """What the reset protocol stores: each function makes one write from what is known."""
 
+from dataclasses import replace
+
 from esa_preload_operator.domain.cleaning import cut, format_time
 from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.reset_values import Answer, Moment, Notice, Phase, ResetRecord, View, Write
 from esa_preload_operator.domain.tokens import Tokens, handled_after, without
-from esa_preload_operator.domain.values import replace
 
 _MAX_MESSAGE = 1024
 

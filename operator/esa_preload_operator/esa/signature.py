@@ -30,7 +30,7 @@ def canonical_request(method: str, query: str, headers: Mapping[str, str], body_
 def signature(secret: str, request: str) -> str:
     """Sign a canonical request: lower-case hexadecimal, keyed by the bare secret."""
     text = f"{ALGORITHM}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def authorization(

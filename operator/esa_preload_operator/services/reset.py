@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from esa_preload_operator.domain.cleaning import format_time
@@ -42,7 +42,6 @@ from esa_preload_operator.domain.reset_values import (
 )
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.status import composed, view_of
-from esa_preload_operator.domain.values import replace
 from esa_preload_operator.resources.job import ScheduledPreloadJob
 from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.records import Record
