@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RELEASE: Final = "esa-preload-operator"
 PODS: Final = f"--selector=app.kubernetes.io/name={RELEASE}"
+TOKEN: Final = "deploy-4711"
 PER_SECOND: Final = 20
 """Calls to ESA: slow enough that a batch of resets outlasts what is done to the pods meanwhile."""
 
@@ -53,9 +54,9 @@ class Batch:
         )
         cluster.kubectl("wait", "--for=condition=Ready", "spj", f"--selector=batch={name}", "--timeout=180s")
 
-    def ask(self, token: str = "t1") -> None:
+    def ask(self) -> None:
         """Annotate all of them as people do, again where the API server went away meanwhile."""
-        words = ("annotate", "spj", f"--selector=batch={self.name}", f"resetRequested={token}", "--overwrite")
+        words = ("annotate", "spj", f"--selector=batch={self.name}", f"resetRequested={TOKEN}", "--overwrite")
         until(lambda: self.cluster.kubectl(*words), f"all of {self.name} are asked for")
 
     def executed(self) -> int:
@@ -68,18 +69,18 @@ class Batch:
     def statuses(self) -> list[dict[str, Any]]:
         return [item["status"] for item in self.cluster.items("spj", f"--selector=batch={self.name}")]
 
-    def wait(self, token: str = "t1") -> list[dict[str, Any]]:
+    def wait(self) -> list[dict[str, Any]]:
         """Wait until all are handled; return the statuses."""
 
         def all_handled() -> list[dict[str, Any]]:
             found = self.statuses()
-            return found if all(each.get("handledResets", {}).get("resetRequested") == token for each in found) else []
+            return found if all(each.get("handledResets", {}).get("resetRequested") == TOKEN for each in found) else []
 
         found: list[dict[str, Any]] = until(all_handled, f"all of {self.name} are handled")
         return found
 
-    def each_was_reset_once(self, token: str = "t1") -> None:
-        statuses = self.wait(token)
+    def each_was_reset_once(self) -> None:
+        statuses = self.wait()
         assert {each["reset"]["phase"] for each in statuses} == {"Succeeded"}
         assert self.counts() == dict.fromkeys(self.jobs.values(), 1)
 
@@ -154,7 +155,9 @@ def test_two_replicas_are_ready_and_one_of_them_leads(cluster: Cluster) -> None:
 def test_an_annotation_by_kubectl_is_one_reset(cluster: Cluster, esa: SimulatorControl) -> None:
     batch = Batch(cluster, esa, "one", 1)
     batch.ask()
-    cluster.kubectl("wait", "--for=jsonpath={.status.handledResets.resetRequested}=t1", "spj/one-0", "--timeout=60s")
+    cluster.kubectl(
+        "wait", f"--for=jsonpath={{.status.handledResets.resetRequested}}={TOKEN}", "spj/one-0", "--timeout=60s"
+    )
     batch.each_was_reset_once()
     (status,) = batch.statuses()
     assert (status["urlCount"], status["taskSubmitted"]) == (10, 0)

@@ -5,12 +5,13 @@ import functools
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from typing import Final
 
 from esa_preload_operator.domain.reset_values import Rules
-from esa_preload_operator.esa.accounts import AccountPool, Policy
+from esa_preload_operator.esa.accounts import AccountPool, Policy, ReadSecret
+from esa_preload_operator.esa.client import Observe
 from esa_preload_operator.esa.endpoint import resolve_endpoint
 from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.transport import Connections
@@ -79,24 +80,13 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         settings.namespaces or None,
         on_change=lambda namespace, name: app.secret_changed(namespace, name),  # noqa: PLW0108 - the app comes later
     )
-    accounts = AccountPool(
-        Policy(
-            connection.namespace or lease_namespace,
-            settings.credentials_secret_names,
-            settings.default_credentials_namespaces,
-        ),
-        Connections(endpoint, request_timeout=settings.request_timeout),
+    accounts = _account_pool(
+        settings,
+        endpoint,
+        connection.namespace or lease_namespace,
         read_secret=secret_cache.read,
-        own=OwnCredentials(
-            os.environ,
-            request_timeout=settings.request_timeout,
-            allow_http=settings.allow_http_endpoint,
-            ecs_ram_role=settings.ecs_ram_role,
-            observe=observe,
-            on_healed=lambda: app.own_credentials_healed(),  # noqa: PLW0108 - the app comes later
-        ),
-        max_calls_per_second=settings.max_calls_per_second,
         observe=observe,
+        on_healed=lambda: app.own_credentials_healed(),  # noqa: PLW0108 - the app comes later
     )
     records = Records()
     wake = functools.partial(queue.add, urgent=False)
@@ -134,6 +124,32 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         traces=traces,
     )
     return app
+
+
+def _account_pool(
+    settings: Settings,
+    endpoint: str,
+    namespace: str,
+    *,
+    read_secret: ReadSecret,
+    observe: Observe,
+    on_healed: Callable[[], None],
+) -> AccountPool:
+    return AccountPool(
+        Policy(namespace, settings.credentials_secret_names, settings.default_credentials_namespaces),
+        Connections(endpoint, request_timeout=settings.request_timeout),
+        read_secret=read_secret,
+        own=OwnCredentials(
+            os.environ,
+            request_timeout=settings.request_timeout,
+            allow_http=settings.allow_http_endpoint,
+            ecs_ram_role=settings.ecs_ram_role,
+            observe=observe,
+            on_healed=on_healed,
+        ),
+        max_calls_per_second=settings.max_calls_per_second,
+        observe=observe,
+    )
 
 
 def rules_of(settings: Settings, identity: str) -> Rules:

@@ -90,11 +90,11 @@ class ResetRun:
         """
         happened: Happening = Observed(view_of(self.job), fresh=fresh)
         while True:
+            if isinstance(happened, Observed) and happened.fresh:
+                await self._tell_late(happened.view)
             now = self.outside.clock.now()
             if now.steady >= self.outside.leadership.valid_until():
                 raise LeadershipLostError
-            if isinstance(happened, Observed) and happened.fresh:
-                await self._tell_late(happened.view)
             self.record.memory, step = advance(self.record.memory, happened, now, self.rules)
             if isinstance(step, Rest):
                 return step
