@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import aiohttp
 
 from control_plane import ControlPlane
-from esa_preload_operator.resources.job import RESET_KEY
+from esa_preload_operator.resources.job import API_VERSION, KIND, RESET_KEY
 from support.api import MERGE_PATCH, job_body, jobs_path
 
-JSON_PATCH: Final = "application/json-patch+json"
 CONNECTIONS: Final = 32
 DEADLINE: Final = 900.0
 """Seconds after which a missing outcome ends the measurement."""
@@ -27,6 +27,7 @@ class Driver:
         self.namespace = namespace
         self._url = url
         self._outcomes: dict[str, tuple[str, float]] = {}
+        self._counts: Counter[str] = Counter()
         self._news = asyncio.Condition()
 
     async def request(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
@@ -45,19 +46,25 @@ class Driver:
 
     async def create(
         self, number: int, esa_id: str, token: str | None = None, status: Mapping[str, Any] | None = None
-    ) -> None:
-        """Make a resource, with a status that it already has."""
+    ) -> Any:
+        """Make a resource, with a status that it already has; return it."""
         body = job_body(f"j{number}", jobId=esa_id)
         body["metadata"]["annotations"] = {} if token is None else {RESET_KEY: token}
-        await self.request("POST", jobs_path(self.namespace), body)
-        if status is not None:
-            path = jobs_path(self.namespace, f"j{number}") + "/status"
-            await self.request("PATCH", path, {"status": status}, MERGE_PATCH)
+        made = await self.request("POST", jobs_path(self.namespace), body)
+        if status is None:
+            return made
+        return await self.replace_status(made, status)
 
-    async def annotate(self, number: int, token: str) -> None:
-        """Ask for a reset."""
+    async def replace_status(self, stored: Mapping[str, Any], status: Mapping[str, Any]) -> Any:
+        """Write the whole status, as the operator does; return the resource."""
+        meta = {key: stored["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
+        body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": meta, "status": status}
+        return await self.request("PUT", jobs_path(self.namespace, meta["name"]) + "/status", body)
+
+    async def annotate(self, number: int, token: str) -> Any:
+        """Ask for a reset; return the resource."""
         patch = {"metadata": {"annotations": {RESET_KEY: token}}}
-        await self.request("PATCH", jobs_path(self.namespace, f"j{number}"), patch, MERGE_PATCH)
+        return await self.request("PATCH", jobs_path(self.namespace, f"j{number}"), patch, MERGE_PATCH)
 
     async def seen(self, number: int, wanted: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
         """Read the status of a resource until it is as wanted."""
@@ -82,17 +89,11 @@ class Driver:
         return self._outcomes[name][1]
 
     async def outcomes(self, numbers: Iterable[int], token: str) -> float:
-        """Wait for the outcomes of many; return when the last one came."""
-        missing = {f"j{number}" for number in numbers}
-        last = 0.0
+        """Wait for the outcomes of all resources with this token; return when the last one came."""
+        names = [f"j{number}" for number in numbers]
         async with asyncio.timeout(DEADLINE), self._news:
-            while missing:
-                for name in [name for name in missing if self._outcomes.get(name, ("",))[0] == token]:
-                    missing.discard(name)
-                    last = max(last, self._outcomes[name][1])
-                if missing:
-                    await self._news.wait()
-        return last
+            await self._news.wait_for(lambda: self._counts[token] >= len(names))
+        return max(self._outcomes[name][1] for name in names if self._outcomes[name][0] == token)
 
     async def watch(self, started: asyncio.Event) -> None:
         """Note the outcomes until cancelled; whenever the API server ends the watch, list anew."""
@@ -123,6 +124,7 @@ class Driver:
         name = seen["metadata"]["name"]
         if token is not None and self._outcomes.get(name, ("",))[0] != token:
             self._outcomes[name] = (token, now)
+            self._counts[token] += 1
 
 
 @contextlib.asynccontextmanager

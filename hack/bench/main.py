@@ -33,11 +33,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 """The parts of the measurement, and how the names of their limits begin."""
 
 
-async def _rate(stage: Stage, _template: str) -> Values:
-    return await rate(stage)
-
-
-MEASURED: Final[Mapping[str, Part]] = {"latency": latency, "rate": _rate, "start": start, "rest": rest}
+MEASURED: Final[Mapping[str, Part]] = {"latency": latency, "rate": rate, "start": start, "rest": rest}
 
 
 async def measure(stage: Stage, parts: list[str]) -> Values:

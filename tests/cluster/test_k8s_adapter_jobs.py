@@ -15,8 +15,8 @@ from esa_preload_operator.domain.errors import (
 )
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.k8s.events import EventRecorder
-from esa_preload_operator.k8s.jobs import JobRepository
-from esa_preload_operator.resources.job import ResetStatus, ScheduledPreloadJob, Status
+from esa_preload_operator.k8s.jobs import FIELD_MANAGER, JobRepository
+from esa_preload_operator.resources.job import API_VERSION, KIND, ResetStatus, ScheduledPreloadJob, Status
 from support.adapter import World, world
 from support.api_proxy import Match
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from control_plane import ControlPlane
 
-STATUS_WRITE = Match("PATCH", "/status$")
+STATUS_WRITE = Match("PUT", "/status$")
 
 
 @pytest.fixture
@@ -66,6 +66,34 @@ async def test_a_write_replaces_the_whole_status_and_leaves_the_spec_alone(w: Wo
     assert "reset" not in read["status"]
     assert read["spec"]["jobId"] == job.spec.job_id
     assert read["metadata"]["generation"] == 1
+
+
+async def test_a_write_takes_nothing_but_the_status_from_whom_it_belongs_to(w: World) -> None:
+    path = f"{w.jobs}/nightly"
+    applied = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": "nightly", "labels": {"team": "web"}, "finalizers": ["example.org/hold"]},
+        "spec": {"jobId": "665d3af3621b", "minResetInterval": "5m"},
+    }
+    await w.do("PATCH", f"{path}?fieldManager=argocd", applied, "application/apply-patch+yaml")
+    note = {"metadata": {"annotations": {"resetRequested": "1"}}}
+    before = await w.do("PATCH", f"{path}?fieldManager=kubectl-annotate", note, "application/merge-patch+json")
+
+    after = await store(w).write_status(ScheduledPreloadJob.model_validate(before), Status(job_id="665d3af3621b"))
+
+    assert after["spec"] == before["spec"]
+    own = {"resourceVersion", "managedFields"}
+    assert without(after["metadata"], own) == without(before["metadata"], own)
+    owners = after["metadata"]["managedFields"]
+    assert [owner for owner in owners if owner["manager"] != FIELD_MANAGER] == before["metadata"]["managedFields"]
+    (ours,) = (owner for owner in owners if owner["manager"] == FIELD_MANAGER)
+    assert (ours["subresource"], ours["fieldsV1"]) == ("status", {"f:status": {}})
+    await w.do("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
+
+
+def without(values: dict[str, Any], keys: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in keys}
 
 
 async def test_a_write_on_an_old_version_conflicts_and_stores_nothing(w: World) -> None:

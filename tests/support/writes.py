@@ -12,12 +12,9 @@ OUTCOME: Final = "Succeeded"
 
 def write_of(phase: str, number: int = 1) -> Match:
     """Match the status writes of job `number` that store a reset in this phase."""
-    return Match("PATCH", rf"/j{number}/status$", body=lambda patch: _phase(patch) == phase)
+    return Match("PUT", rf"/j{number}/status$", body=lambda sent: _phase(sent) == phase)
 
 
-def _phase(patch: Any) -> str | None:
-    for step in patch if isinstance(patch, list) else ():
-        if step["path"] == "/status":
-            phase: str | None = (step["value"].get("reset") or {}).get("phase")
-            return phase
-    return None
+def _phase(sent: Any) -> str | None:
+    phase: str | None = (sent["status"].get("reset") or {}).get("phase")
+    return phase

@@ -22,7 +22,6 @@ from esa_preload_operator.k8s.login import (
 )
 
 JSON: Final = "application/json"
-JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 _UNAUTHORIZED: Final = 401
@@ -239,7 +238,7 @@ async def connect(kubeconfig: str | None = None, context: str | None = None) -> 
 
     source = find_login(kubeconfig, context)
     # The client would read netrc in a thread for every request, and send cluster traffic through the egress proxy.
-    configuration = Configuration(client_session_kwargs={"trust_env": False})
+    configuration = Configuration(client_session_kwargs={"trust_env": False, "middlewares": (_never_twice,)})
     await load_login(source, configuration)
     try:
         client = _client(configuration)
@@ -264,6 +263,18 @@ def _certificate(configuration: Any) -> tuple[bytes, ...]:
         except (OSError, TypeError):
             contents.append(b"")
     return tuple(contents)
+
+
+async def _never_twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating a PUT on its own: the repetition's 409 would deny a write that was stored."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise  # never sent, and never repeated
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method != "PUT":
+            raise
+        raise AnswerLostError(f"no answer from the API server ({_kind(error)})") from None
 
 
 @contextlib.contextmanager

@@ -42,6 +42,7 @@ _KEPT: Final = frozenset(
         "additionalProperties",
         "x-kubernetes-list-type",
         "x-kubernetes-list-map-keys",
+        "x-kubernetes-map-type",
         "x-kubernetes-validations",
     }
 )

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic_core import from_json, to_json
+
 from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.services.reset import LeadershipLostError
@@ -22,8 +24,8 @@ Work = Callable[[ObjectRef, Body | None], Awaitable[float | None]]
 
 _FIRST_BACKOFF: Final = 0.2
 _LONGEST_BACKOFF: Final = 60.0
-_MAX_BODIES: Final = 500
-"""Bodies kept for waiting resources; beyond that a resource is read when its turn comes, to bound memory."""
+_ROOM: Final = 16 << 20
+"""Bytes of bodies kept for waiting resources; beyond that a resource is read when its turn comes."""
 
 
 class QueueMetrics:
@@ -51,7 +53,9 @@ class WorkQueue:
     _calm: deque[ObjectRef] = field(default_factory=deque)
     _waiting: dict[ObjectRef, float] = field(default_factory=dict)
     """Resources in the queue and since when."""
-    _bodies: dict[ObjectRef, Body] = field(default_factory=dict)
+    _bodies: dict[ObjectRef, bytes] = field(default_factory=dict)
+    """What the watch delivered, as JSON: parsed it would take five times the memory."""
+    _room: int = _ROOM
     _patient: set[ObjectRef] = field(default_factory=set)
     """Resources whose place in the calm line counts; one that was asked for since then has moved to the urgent line."""
     _busy: dict[ObjectRef, float] = field(default_factory=dict)
@@ -68,10 +72,13 @@ class WorkQueue:
 
     def add(self, ref: ObjectRef, body: Body | None = None, *, urgent: bool = True) -> None:
         """Put a resource into the queue, with what the watch delivered if it did."""
-        if body is not None and (ref in self._bodies or len(self._bodies) < _MAX_BODIES):
-            self._bodies[ref] = body
-        elif ref in self._bodies:
-            del self._bodies[ref]
+        self._drop_body(ref)
+        if body is not None and self._room > 0:
+            self._bodies[ref] = packed = to_json(body)
+            self._room -= len(packed)
+        self._line_up(ref, urgent=urgent)
+
+    def _line_up(self, ref: ObjectRef, *, urgent: bool = True) -> None:
         if ref in self._busy:
             self._again.add(ref)
             return
@@ -102,7 +109,7 @@ class WorkQueue:
         """Drop what is remembered of a resource that is gone."""
         self._due.pop(ref, None)
         self._failures.pop(ref, None)
-        self._bodies.pop(ref, None)
+        self._drop_body(ref)
 
     def depth(self) -> int:
         """Count the resources that wait for a worker."""
@@ -149,7 +156,7 @@ class WorkQueue:
                 self.metrics.worked(time.monotonic() - begun, result)
             if ref in self._again:
                 self._again.discard(ref)
-                self.add(ref, self._bodies.get(ref))
+                self._line_up(ref)
 
     def _next(self) -> ObjectRef:
         if self._urgent:
@@ -161,7 +168,8 @@ class WorkQueue:
 
     async def _reconcile(self, ref: ObjectRef, work: Work) -> str:
         try:
-            until = await work(ref, self._bodies.pop(ref, None))
+            packed = self._drop_body(ref)
+            until = await work(ref, None if packed is None else from_json(packed))
         except StoreError as error:
             logger.info("%s: comes back: %s", ref, error)
             self._back_off(ref, error.retry_after)
@@ -176,6 +184,11 @@ class WorkQueue:
         if until is not None:
             self.add_at(ref, until)
         return "success"
+
+    def _drop_body(self, ref: ObjectRef) -> bytes | None:
+        packed = self._bodies.pop(ref, None)
+        self._room += len(packed or b"")
+        return packed
 
     def _back_off(self, ref: ObjectRef, at_least: float | None) -> None:
         failures = self._failures[ref] = self._failures.get(ref, 0) + 1
@@ -199,6 +212,6 @@ class WorkQueue:
             moment, _, ref = heapq.heappop(self._heap)
             if self._due.get(ref) == moment:
                 del self._due[ref]
-                self.add(ref, self._bodies.get(ref))
+                self._line_up(ref)
         self._timer = None
         self._arm()

@@ -146,7 +146,7 @@ annotations: {{- toYaml . | nindent 2 }}
   verbs: [get, list, watch]
 - apiGroups: [esa.preload-operator.io]
   resources: [scheduledpreloadjobs/status]
-  verbs: [patch]
+  verbs: [update]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
