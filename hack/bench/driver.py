@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import aiohttp
+from pydantic_core import from_json
 
 from control_plane import ControlPlane
-from esa_preload_operator.resources.job import API_VERSION, KIND, RESET_KEY
+from esa_preload_operator.resources.job import RESET_KEY
 from support.api import MERGE_PATCH, job_body, jobs_path
 
 CONNECTIONS: Final = 32
@@ -58,8 +59,9 @@ class Driver:
     async def replace_status(self, stored: Mapping[str, Any], status: Mapping[str, Any]) -> Any:
         """Write the whole status, as the operator does; return the resource."""
         meta = {key: stored["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
-        body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": meta, "status": status}
-        return await self.request("PUT", jobs_path(self.namespace, meta["name"]) + "/status", body)
+        body = {"apiVersion": stored["apiVersion"], "kind": stored["kind"], "metadata": meta, "status": status}
+        group = stored["apiVersion"].partition("/")[0]
+        return await self.request("PUT", jobs_path(self.namespace, meta["name"], group=group) + "/status", body)
 
     async def annotate(self, number: int, token: str) -> Any:
         """Ask for a reset; return the resource."""
@@ -110,7 +112,7 @@ class Driver:
                 async for chunk in response.content.iter_any():
                     now = time.perf_counter()
                     *lines, rest = (rest + chunk).split(b"\n")
-                    events = [json.loads(line) for line in lines]
+                    events = [from_json(line) for line in lines]
                     await self._take([event["object"] for event in events if event["type"] != "ERROR"], now)
 
     async def _take(self, objects: Iterable[Mapping[str, Any]], now: float) -> None:

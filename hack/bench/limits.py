@@ -25,6 +25,8 @@ _COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
 }
 
 LIMITS: Final[Mapping[str, Limit]] = {
+    "status write: CPU of the API server, PUT to JSON Patch": Limit("≤", 1),
+    "status write: CPU of the API server, one owner to an owner of each field": Limit("≤", 1),
     "annotate → outcome p50, ratio to its five bare requests": Limit("≤", 2),
     "2,000 at once: duplicate resets": Limit("=", 0),
     "2,000 at once: lost resets": Limit("=", 0),

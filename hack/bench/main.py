@@ -20,9 +20,11 @@ from proc import machine
 from resets import latency, rate, writes
 from resting import rest, start
 from stage import FOLDER, Stage, handled_status, open_stage
+from storing import store
 
 Part = Callable[[Stage, str], Awaitable[Values]]
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "store": ("status write:",),
     "latency": ("annotate",),
     "rate": ("2,000 at once",),
     "writes": ("status writes", "Events per", "other writes"),
@@ -33,7 +35,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 """The parts of the measurement, and how the names of their limits begin."""
 
 
-MEASURED: Final[Mapping[str, Part]] = {"latency": latency, "rate": rate, "start": start, "rest": rest}
+MEASURED: Final[Mapping[str, Part]] = {"store": store, "latency": latency, "rate": rate, "start": start, "rest": rest}
 
 
 async def measure(stage: Stage, parts: list[str]) -> Values:

@@ -234,7 +234,8 @@ class ControlPlane:
 
     def _environment(self) -> dict[str, str]:
         # Proxy settings and the user's own configuration have no business here.
-        return {"PATH": os.environ.get("PATH", ""), "HOME": str(self.folder)}
+        kept = {name: os.environ[name] for name in ("PATH", "GOGC") if name in os.environ}
+        return {**kept, "HOME": str(self.folder)}
 
     def _spawn(self, name: str, flags: Sequence[str]) -> Child:
         log = self.folder / f"{name}.log"
