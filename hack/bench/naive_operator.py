@@ -20,8 +20,8 @@ from esa_preload_operator.resources.job import GROUP, PLURAL, RESET_KEY, VERSION
 async def start(memo: Any, settings: kopf.OperatorSettings, **_: Any) -> None:
     """Connect to ESA; the same number of resets at once as the operator has by default."""
     settings.posting.enabled = False
-    connections = Connections(os.environ["NAIVE_ENDPOINT"], request_timeout=10)
-    credentials = Credentials(os.environ["NAIVE_KEY_ID"], os.environ["NAIVE_KEY_SECRET"])
+    connections = Connections(os.environ["BENCH_ENDPOINT"], request_timeout=10)
+    credentials = Credentials(os.environ["BENCH_KEY_ID"], os.environ["BENCH_KEY_SECRET"])
     memo.esa = EsaClient(credentials, connections, Throttle(1e9))
     memo.limit = asyncio.Semaphore(16)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import secrets
 import statistics
 import time
@@ -17,7 +18,7 @@ from esa_preload_operator.esa.transport import Connections
 from esa_preload_operator.resources.job import API_VERSION, KIND
 from limits import Values
 from proc import cpu_seconds
-from stage import Stage, naive_operator, seed, start_operator, status_of
+from stage import Stage, other_operator, seed, start_operator, status_of
 from support.api import jobs_path
 from support.world import World
 
@@ -25,6 +26,8 @@ ROUNDS: Final = 5
 EACH: Final = 62
 BURST: Final = 2000
 NEVER: Final = "1h"
+OTHERS: Final = {"naive operator": "naive_operator.py", "prototype": "prototype_operator.py"}
+"""Operators to compare with, and their files."""
 
 
 async def bare_reset(driver: Driver, esa: EsaClient, stored: Any, status: Any) -> Any:
@@ -69,9 +72,9 @@ def open_esa(stack: contextlib.AsyncExitStack, world: World) -> EsaClient:
 
 
 async def latency(stage: Stage, template: str) -> Values:
-    """Time single resets, the three ways in turn, so that a slow moment of the machine hits all of them."""
+    """Time single resets, all ways in turn, so that a slow moment of the machine hits all of them."""
     async with contextlib.AsyncExitStack() as stack:
-        worlds = [stack.enter_context(stage.enter()) for _ in range(3)]
+        worlds = [stack.enter_context(stage.enter()) for _ in range(2 + len(OTHERS))]
         drivers = [await stack.enter_async_context(open_driver(stage.control_plane, w.namespace)) for w in worlds]
         esa = open_esa(stack, worlds[0])
         for world, driver in zip(worlds, drivers, strict=True):
@@ -79,13 +82,14 @@ async def latency(stage: Stage, template: str) -> Values:
             await in_parallel(driver.create(number, world.esa_id(number)) for number in range(EACH))
         stored = [await drivers[0].request("GET", jobs_path(drivers[0].namespace, f"j{n}")) for n in range(EACH)]
         start_operator(worlds[1], REFRESH_ACTIVE=NEVER, REFRESH_IDLE=NEVER).wait_to_lead()
-        stack.enter_context(naive_operator(worlds[2]))
+        for other, file in zip(worlds[2:], OTHERS.values(), strict=True):
+            stack.enter_context(other_operator(other, file))
         statuses = [status_of(template, worlds[0], number) for number in range(EACH)]
 
         async def bare(number: int) -> None:
             stored[number] = await bare_reset(drivers[0], esa, stored[number], statuses[number])
 
-        times: list[list[float]] = [[], [], []]
+        times: list[list[float]] = [[] for _ in worlds]
         for turn in range(ROUNDS + 1):
             token = f"latency-{turn}"
             for way, known in enumerate(times):
@@ -105,18 +109,20 @@ def asking(driver: Driver, token: str) -> Callable[[int], Awaitable[float]]:
     return ask
 
 
-def _latencies(bare: list[float], ours: list[float], naive: list[float]) -> Values:
+def _latencies(bare: list[float], ours: list[float], *others: list[float]) -> Values:
     middle = statistics.median(bare)
     spread = [statistics.median(bare[first : first + EACH]) for first in range(0, len(bare), EACH)]
-    return {
+    values = {
         "five bare requests p50, ms": middle * 1e3,
         "the same, slowest round to fastest": max(spread) / min(spread),
         "annotate → outcome p50, ms": statistics.median(ours) * 1e3,
         "annotate → outcome p95, ms": statistics.quantiles(ours, n=20)[-1] * 1e3,
         "annotate → outcome p50, ratio to its five bare requests": statistics.median(ours) / middle,
-        "naive operator: annotate → outcome p50, ms": statistics.median(naive) * 1e3,
-        "annotate → outcome p50, ratio to the naive operator": statistics.median(ours) / statistics.median(naive),
     }
+    for name, times in zip(OTHERS, others, strict=True):
+        values[f"annotate → outcome p50, ms, {name}"] = statistics.median(times) * 1e3
+        values[f"annotate → outcome p50, ratio to the {name}"] = statistics.median(ours) / statistics.median(times)
+    return values
 
 
 async def burst(driver: Driver, token: str) -> float:
@@ -144,29 +150,30 @@ async def bare_burst(driver: Driver, esa: EsaClient, status: Any, token: str) ->
 
 
 async def rate(stage: Stage, template: str) -> Values:
-    """Ask for 2,000 resets at once, twice, from the operator, from the naive one and by bare requests in turn."""
+    """Ask for 2,000 resets at once, twice: the operator, others, and bare requests in turn."""
     async with contextlib.AsyncExitStack() as stack:
-        worlds = [stack.enter_context(stage.enter()) for _ in range(3)]
+        worlds = [stack.enter_context(stage.enter()) for _ in range(2 + len(OTHERS))]
         drivers = [await stack.enter_async_context(open_driver(stage.control_plane, w.namespace)) for w in worlds]
-        esa = open_esa(stack, worlds[2])
+        esa = open_esa(stack, worlds[0])
         for world, driver in zip(worlds, drivers, strict=True):
             seed(world, range(BURST), urlSubmitted=5, taskSubmitted=5)
             await in_parallel(driver.create(number, world.esa_id(number)) for number in range(BURST))
-        ours = start_operator(worlds[0], REFRESH_ACTIVE=NEVER, REFRESH_IDLE=NEVER).wait_to_lead().process.pid
-        naive = stack.enter_context(naive_operator(worlds[1])).pid
-        await settle(drivers[0])
-        status = status_of(template, worlds[2], 0)
-        ways: list[Callable[[str], Awaitable[float]]] = [
-            lambda token: burst(drivers[0], token),
-            lambda token: burst(drivers[1], token),
-            lambda token: bare_burst(drivers[2], esa, status, token),
+        ours = start_operator(worlds[1], REFRESH_ACTIVE=NEVER, REFRESH_IDLE=NEVER).wait_to_lead().process
+        others = [
+            stack.enter_context(other_operator(world, file))
+            for world, file in zip(worlds[2:], OTHERS.values(), strict=True)
         ]
+        await settle(drivers[1])
+        status = status_of(template, worlds[0], 0)
+        ways = [lambda token: bare_burst(drivers[0], esa, status, token)]
+        ways += [functools.partial(burst, driver) for driver in drivers[1:]]
+        pids = [None, ours.pid, *(other.pid for other in others)]
         api = stage.control_plane.pids["kube-apiserver"]
         found = [
-            [await _costs(way, token, api, pid) for way, pid in zip(ways, (ours, naive, None), strict=True)]
+            [await _costs(way, token, api, pid) for way, pid in zip(ways, pids, strict=True)]
             for token in ("burst-0", "burst-1")
         ]
-        counts = executed(stage, worlds[0])
+        counts = executed(stage, worlds[1])
     return _rates(*(list(way) for way in zip(*found, strict=True))) | {
         "2,000 at once: duplicate resets": sum(max(0, count - 2) for count in counts),
         "2,000 at once: lost resets": sum(max(0, 2 - count) for count in counts),
@@ -192,21 +199,20 @@ async def _costs(way: Callable[[str], Awaitable[float]], token: str, api: int, p
     return _Burst(found, sum(spent[1:]), spent[0])
 
 
-def _rates(ours: list[_Burst], naive: list[_Burst], bare: list[_Burst]) -> Values:
-    best = [max(each.rate for each in found) for found in (ours, naive, bare)]
-    return {
-        "2,000 at once: resets/s, first": ours[0].rate,
-        "2,000 at once: resets/s, second": ours[1].rate,
-        "2,000 at once: naive operator, resets/s": best[1],
-        "2,000 at once: bare requests, resets/s": best[2],
-        "2,000 at once: resets/s, ratio to the naive operator": best[0] / best[1],
-        "2,000 at once: resets/s, ratio to the bare requests": best[0] / best[2],
-        "2,000 at once: CPU ms per reset": statistics.mean(each.own for each in ours),
-        "2,000 at once: naive operator, CPU ms per reset": statistics.mean(each.own for each in naive),
-        "2,000 at once: CPU ms of the API server per reset": statistics.mean(each.api for each in ours),
-        "2,000 at once: naive operator, CPU ms of the API server": statistics.mean(each.api for each in naive),
-        "2,000 at once: bare requests, CPU ms of the API server": statistics.mean(each.api for each in bare),
+def _rates(bare: list[_Burst], ours: list[_Burst], *others: list[_Burst]) -> Values:
+    named = {
+        "": ours,
+        ", bare requests": bare,
+        **{f", {name}": found for name, found in zip(OTHERS, others, strict=True)},
     }
+    best = {name: max(each.rate for each in found) for name, found in named.items()}
+    values = {f"2,000 at once: resets/s{name}": rate for name, rate in best.items()}
+    values |= {f"2,000 at once: resets/s, ratio to{name[1:]}": best[""] / best[name] for name in list(best)[1:]}
+    for name, found in named.items():
+        values[f"2,000 at once: CPU ms of the API server per reset{name}"] = statistics.mean(each.api for each in found)
+        if found is not bare:
+            values[f"2,000 at once: CPU ms per reset{name}"] = statistics.mean(each.own for each in found)
+    return values
 
 
 async def settle(driver: Driver) -> None:

@@ -101,17 +101,17 @@ async def make_idle(driver: Driver, world: World, template: str, numbers: range,
 
 
 @contextlib.contextmanager
-def naive_operator(world: World) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the operator to compare with."""
+def other_operator(world: World, file: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start an operator to compare with."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("ESA_", "ALIBABA_", "KUBE"))}
     environment |= {
         "KUBECONFIG": str(world.control_plane.kubeconfig()),
-        "NAIVE_ENDPOINT": world.simulator.url,
-        "NAIVE_KEY_ID": world.access_key_id,
-        "NAIVE_KEY_SECRET": world.access_key_secret,
+        "BENCH_ENDPOINT": world.simulator.url,
+        "BENCH_KEY_ID": world.access_key_id,
+        "BENCH_KEY_SECRET": world.access_key_secret,
     }
     command = [sys.executable, "-m", "kopf", "run", "--standalone", "--quiet", f"--namespace={world.namespace}"]
-    process = subprocess.Popen([*command, str(FOLDER / "naive_operator.py")], env=environment)
+    process = subprocess.Popen([*command, str(FOLDER / file)], env=environment)
     try:
         yield process
     finally:

@@ -54,7 +54,7 @@ class WorkQueue:
     _waiting: dict[ObjectRef, float] = field(default_factory=dict)
     """Resources in the queue and since when."""
     _bodies: dict[ObjectRef, bytes] = field(default_factory=dict)
-    """What the watch delivered, as JSON: parsed it would take five times the memory."""
+    """What the watch delivered, as JSON, which takes less memory than the parsed body."""
     _room: int = _ROOM
     _patient: set[ObjectRef] = field(default_factory=set)
     """Resources whose place in the calm line counts; one that was asked for since then has moved to the urgent line."""
