@@ -18,7 +18,7 @@ from esa_preload_operator.esa.transport import Connections
 from esa_preload_operator.resources.job import API_VERSION, KIND
 from limits import Values
 from proc import cpu_seconds
-from stage import Stage, other_operator, seed, start_operator, status_of
+from stage import Stage, other_operator, others, seed, start_operator, status_of
 from support.api import jobs_path
 from support.world import World
 
@@ -26,8 +26,6 @@ ROUNDS: Final = 5
 EACH: Final = 62
 BURST: Final = 2000
 NEVER: Final = "1h"
-OTHERS: Final = {"naive operator": "naive_operator.py", "prototype": "prototype_operator.py"}
-"""Operators to compare with, and their files."""
 
 
 async def bare_reset(driver: Driver, esa: EsaClient, stored: Any, status: Any) -> Any:
@@ -73,8 +71,9 @@ def open_esa(stack: contextlib.AsyncExitStack, world: World) -> EsaClient:
 
 async def latency(stage: Stage, template: str) -> Values:
     """Time single resets, all ways in turn, so that a slow moment of the machine hits all of them."""
+    commands = others()
     async with contextlib.AsyncExitStack() as stack:
-        worlds = [stack.enter_context(stage.enter()) for _ in range(2 + len(OTHERS))]
+        worlds = [stack.enter_context(stage.enter()) for _ in range(2 + len(commands))]
         drivers = [await stack.enter_async_context(open_driver(stage.control_plane, w.namespace)) for w in worlds]
         esa = open_esa(stack, worlds[0])
         for world, driver in zip(worlds, drivers, strict=True):
@@ -82,8 +81,8 @@ async def latency(stage: Stage, template: str) -> Values:
             await in_parallel(driver.create(number, world.esa_id(number)) for number in range(EACH))
         stored = [await drivers[0].request("GET", jobs_path(drivers[0].namespace, f"j{n}")) for n in range(EACH)]
         start_operator(worlds[1], REFRESH_ACTIVE=NEVER, REFRESH_IDLE=NEVER).wait_to_lead()
-        for other, file in zip(worlds[2:], OTHERS.values(), strict=True):
-            stack.enter_context(other_operator(other, file))
+        for other, command in zip(worlds[2:], commands.values(), strict=True):
+            stack.enter_context(other_operator(other, command))
         statuses = [status_of(template, worlds[0], number) for number in range(EACH)]
 
         async def bare(number: int) -> None:
@@ -96,7 +95,7 @@ async def latency(stage: Stage, template: str) -> Values:
                 work = bare if way == 0 else asking(drivers[way], token)
                 found = [await timed(number, work) for number in range(EACH)]
                 known.extend(found if turn else ())  # the first round warms up
-    return _latencies(*times)
+    return _latencies(times[0], times[1], dict(zip(commands, times[2:], strict=True)))
 
 
 def asking(driver: Driver, token: str) -> Callable[[int], Awaitable[float]]:
@@ -109,7 +108,7 @@ def asking(driver: Driver, token: str) -> Callable[[int], Awaitable[float]]:
     return ask
 
 
-def _latencies(bare: list[float], ours: list[float], *others: list[float]) -> Values:
+def _latencies(bare: list[float], ours: list[float], rivals: dict[str, list[float]]) -> Values:
     middle = statistics.median(bare)
     spread = [statistics.median(bare[first : first + EACH]) for first in range(0, len(bare), EACH)]
     values = {
@@ -119,7 +118,7 @@ def _latencies(bare: list[float], ours: list[float], *others: list[float]) -> Va
         "annotate → outcome p95, ms": statistics.quantiles(ours, n=20)[-1] * 1e3,
         "annotate → outcome p50, ratio to its five bare requests": statistics.median(ours) / middle,
     }
-    for name, times in zip(OTHERS, others, strict=True):
+    for name, times in rivals.items():
         values[f"annotate → outcome p50, ms, {name}"] = statistics.median(times) * 1e3
         values[f"annotate → outcome p50, ratio to the {name}"] = statistics.median(ours) / statistics.median(times)
     return values
@@ -151,30 +150,32 @@ async def bare_burst(driver: Driver, esa: EsaClient, status: Any, token: str) ->
 
 async def rate(stage: Stage, template: str) -> Values:
     """Ask for 2,000 resets at once, twice: the operator, others, and bare requests in turn."""
+    commands = others()
     async with contextlib.AsyncExitStack() as stack:
-        worlds = [stack.enter_context(stage.enter()) for _ in range(2 + len(OTHERS))]
+        worlds = [stack.enter_context(stage.enter()) for _ in range(2 + len(commands))]
         drivers = [await stack.enter_async_context(open_driver(stage.control_plane, w.namespace)) for w in worlds]
         esa = open_esa(stack, worlds[0])
         for world, driver in zip(worlds, drivers, strict=True):
             seed(world, range(BURST), urlSubmitted=5, taskSubmitted=5)
             await in_parallel(driver.create(number, world.esa_id(number)) for number in range(BURST))
         ours = start_operator(worlds[1], REFRESH_ACTIVE=NEVER, REFRESH_IDLE=NEVER).wait_to_lead().process
-        others = [
-            stack.enter_context(other_operator(world, file))
-            for world, file in zip(worlds[2:], OTHERS.values(), strict=True)
+        rivals = [
+            stack.enter_context(other_operator(world, command))
+            for world, command in zip(worlds[2:], commands.values(), strict=True)
         ]
         await settle(drivers[1])
         status = status_of(template, worlds[0], 0)
         ways = [lambda token: bare_burst(drivers[0], esa, status, token)]
         ways += [functools.partial(burst, driver) for driver in drivers[1:]]
-        pids = [None, ours.pid, *(other.pid for other in others)]
+        pids = [None, ours.pid, *(rival.pid for rival in rivals)]
         api = stage.control_plane.pids["kube-apiserver"]
         found = [
             [await _costs(way, token, api, pid) for way, pid in zip(ways, pids, strict=True)]
             for token in ("burst-0", "burst-1")
         ]
         counts = executed(stage, worlds[1])
-    return _rates(*(list(way) for way in zip(*found, strict=True))) | {
+    bare, own, *rest = (list(way) for way in zip(*found, strict=True))
+    return _rates(bare, own, dict(zip(commands, rest, strict=True))) | {
         "2,000 at once: duplicate resets": sum(max(0, count - 2) for count in counts),
         "2,000 at once: lost resets": sum(max(0, 2 - count) for count in counts),
     }
@@ -199,15 +200,11 @@ async def _costs(way: Callable[[str], Awaitable[float]], token: str, api: int, p
     return _Burst(found, sum(spent[1:]), spent[0])
 
 
-def _rates(bare: list[_Burst], ours: list[_Burst], *others: list[_Burst]) -> Values:
-    named = {
-        "": ours,
-        ", bare requests": bare,
-        **{f", {name}": found for name, found in zip(OTHERS, others, strict=True)},
-    }
+def _rates(bare: list[_Burst], ours: list[_Burst], rivals: dict[str, list[_Burst]]) -> Values:
+    named = {"": ours, ", bare requests": bare} | {f", {name}": found for name, found in rivals.items()}
     best = {name: max(each.rate for each in found) for name, found in named.items()}
     values = {f"2,000 at once: resets/s{name}": rate for name, rate in best.items()}
-    values |= {f"2,000 at once: resets/s, ratio to{name[1:]}": best[""] / best[name] for name in list(best)[1:]}
+    values |= {f"2,000 at once: resets/s, ratio to the{name[1:]}": best[""] / best[name] for name in list(best)[1:]}
     for name, found in named.items():
         values[f"2,000 at once: CPU ms of the API server per reset{name}"] = statistics.mean(each.api for each in found)
         if found is not bare:

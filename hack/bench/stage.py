@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from control_plane import ControlPlane
 from driver import Driver, in_parallel, open_driver
+from gobuild import GoModule, user_cache
 from support.api import Api
 from support.operator_process import OperatorProcess
 from support.simulator import SimulatorProcess
@@ -20,6 +21,7 @@ from support.world import SITE, World, new_world
 FOLDER: Final = Path(__file__).parent
 FIELDS: Final = {"name": "job", "fileId": "file", "createdAt": "2026-01-01T00:00:00Z", "urlCount": 10}
 """Fields of the ESA jobs that are the same for all, so that the status of one can stand for the others."""
+NAMESPACE: Final = "<namespace>"
 _AT_ONCE: Final = 1000
 
 
@@ -100,18 +102,33 @@ async def make_idle(driver: Driver, world: World, template: str, numbers: range,
     )
 
 
+def others() -> dict[str, list[str]]:
+    """Return the operators to compare with and their commands; builds the one in Go.
+
+    Raises:
+        BuildError: there is no Go, or it does not compile.
+    """
+    kopf = [sys.executable, "-m", "kopf", "run", "--standalone", "--quiet", "--namespace"]
+    peer = GoModule("peer", FOLDER / "peer", {"peer": "."}, {}).binaries(user_cache() / "peer") / "peer"
+    return {
+        "naive operator": [*kopf, NAMESPACE, str(FOLDER / "naive_operator.py")],
+        "prototype": [*kopf, NAMESPACE, str(FOLDER / "prototype_operator.py")],
+        "Go peer": [str(peer)],
+    }
+
+
 @contextlib.contextmanager
-def other_operator(world: World, file: str) -> Iterator[subprocess.Popen[bytes]]:
+def other_operator(world: World, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Start an operator to compare with."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("ESA_", "ALIBABA_", "KUBE"))}
     environment |= {
         "KUBECONFIG": str(world.control_plane.kubeconfig()),
+        "BENCH_NAMESPACE": world.namespace,
         "BENCH_ENDPOINT": world.simulator.url,
         "BENCH_KEY_ID": world.access_key_id,
         "BENCH_KEY_SECRET": world.access_key_secret,
     }
-    command = [sys.executable, "-m", "kopf", "run", "--standalone", "--quiet", f"--namespace={world.namespace}"]
-    process = subprocess.Popen([*command, str(FOLDER / file)], env=environment)
+    process = subprocess.Popen([word.replace(NAMESPACE, world.namespace) for word in command], env=environment)
     try:
         yield process
     finally:

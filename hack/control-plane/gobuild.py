@@ -115,8 +115,8 @@ class GoModule:
 
     def _key(self, go: str) -> str:
         digest = hashlib.sha256()
-        for name in ("go.mod", "go.sum"):
-            digest.update((self.folder / name).read_bytes())
+        for path in (self.folder / "go.mod", self.folder / "go.sum", *sorted(self.folder.glob("*.go"))):
+            digest.update(path.read_bytes())
         words = [_go_version(go), *self._flags(), *self.programs.values(), *os.uname()[::4]]
         digest.update("\0".join(words).encode())
         return digest.hexdigest()[:16]

@@ -184,8 +184,8 @@ func hexHash(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func randomHex(bytes int) string {
-	raw := make([]byte, bytes)
+func randomHex(size int) string {
+	raw := make([]byte, size)
 	rand.Read(raw) // never fails: crypto/rand ends the process instead
 	return hex.EncodeToString(raw)
 }

@@ -1,7 +1,7 @@
 // The reference to compare the operator with: the same requests for each reset, made by controller-runtime.
 //
-// It is there to be measured, not to be used: it has no leader election, no health server, no metrics, and it does
-// not take up a reset again whose process has died.
+// It is there to be measured, not to be used: it has no leader election, no health server and no metrics, and after a
+// crash it resets again what it had begun.
 package main
 
 import (
@@ -88,7 +88,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	values, err := settings("KUBECONFIG", "PEER_NAMESPACE", "PEER_ENDPOINT", "PEER_KEY_ID", "PEER_KEY_SECRET")
+	values, err := settings("KUBECONFIG", "BENCH_NAMESPACE", "BENCH_ENDPOINT", "BENCH_KEY_ID", "BENCH_KEY_SECRET")
 	if err != nil {
 		return err
 	}
@@ -96,11 +96,11 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	manager, err := newManager(config, values["PEER_NAMESPACE"])
+	manager, err := newManager(config, values["BENCH_NAMESPACE"])
 	if err != nil {
 		return err
 	}
-	esa := newESAClient(values["PEER_ENDPOINT"], values["PEER_KEY_ID"], values["PEER_KEY_SECRET"])
+	esa := newESAClient(values["BENCH_ENDPOINT"], values["BENCH_KEY_ID"], values["BENCH_KEY_SECRET"])
 	err = ctrl.NewControllerManagedBy(manager).
 		For(&ScheduledPreloadJob{}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).

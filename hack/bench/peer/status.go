@@ -29,7 +29,6 @@ func announce(job *ScheduledPreloadJob, token string, seen *esaJob) {
 		SubmittedBefore: &before,
 		Attempts:        1,
 	}
-	job.Status.HandledResets = nil // the token before this one is answered; this one is open
 	show(job, seen, "Resetting", fmt.Sprintf("resetting ESA job %s", job.Spec.JobID), true)
 }
 
