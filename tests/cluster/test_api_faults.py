@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RESET: Final = "ResetScheduledPreloadJob"
 LOOK: Final = "GetScheduledPreloadJob"
+READ: Final = Match("GET", "/j1$")
 WATCH: Final = Match(path="/scheduledpreloadjobs$", watch=True)
 
 UNTOUCHED: Final = {"urlSubmitted": 0, "taskSubmitted": 0}
@@ -124,6 +125,24 @@ async def test_a_watch_that_lags_repeats_no_reset_and_no_look(world: World, prox
     proxy.delay_watch(0)
     await next_reset_is_number(len(tokens) + 1, world)
     assert world.calls(LOOK) <= looks + 2 * len(tokens) + 1  # the first look is for nothing when an edit came between
+
+
+async def test_an_echo_that_overtakes_its_answer_costs_no_read(world: World, proxy: ApiProxy) -> None:
+    world.seed(1)
+    world.create(1)
+    await start(world, proxy)
+    await world.reason(1, "Ready")
+    reads, looks = len(proxy.requests(READ)), world.calls(LOOK)
+    gate = proxy.hold(write_of(INTENT), after=True)
+    world.annotate(1, "t1")
+    await gate.met.wait()
+    await asyncio.sleep(0.5)  # the watch is not held, so the echo is there long before the answer
+    proxy.delay_watch(1)  # and the next one long after
+    gate.release()
+    await world.handled(1, "t1")
+    await next_reset_is_number(2, world)
+    assert len(proxy.requests(READ)) == reads
+    assert world.calls(LOOK) == looks + 2
 
 
 async def cut(proxy: ApiProxy) -> None:

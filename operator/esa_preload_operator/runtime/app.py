@@ -112,10 +112,12 @@ class App:
             self._take(ref, body)
 
     def knows(self, body: Body) -> bool:
-        """Say whether this version of an object, or a newer one, was seen or written before."""
+        """Say whether this version of an object, or a newer one, was seen or written before, or is being written."""
         meta = body["metadata"]
         record = self.records.get(ObjectRef(meta["namespace"], meta["name"]))
-        return record is not None and record.uid == meta["uid"] and int(meta["resourceVersion"]) <= record.version
+        if record is None or record.uid != meta["uid"]:
+            return False
+        return int(meta["resourceVersion"]) <= record.version or record.is_writing(body)
 
     def _take(self, ref: ObjectRef, body: Body) -> None:
         if self.reconciler.glance(body):

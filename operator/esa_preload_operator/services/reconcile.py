@@ -34,7 +34,7 @@ from esa_preload_operator.domain.status import (
 from esa_preload_operator.resources.job import Metadata, ScheduledPreloadJob, Spec, Status
 from esa_preload_operator.services.records import Record, Records
 from esa_preload_operator.services.refresh import Refresher
-from esa_preload_operator.services.reset import LeadershipLostError, Outside, ResetRun, book
+from esa_preload_operator.services.reset import LeadershipLostError, Outside, ResetRun, book, store_status
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ class Reconciler:
             StoreError: it was not stored, or may not have been; the queue comes back.
         """
         try:
-            body = await self.outside.store.write_status(job, status)
+            body = await store_status(self.outside, record, job, status)
         except ObjectGoneError:
             self.forget(record.ref)
             raise

@@ -1,12 +1,16 @@
 """What is remembered of each resource while it is idle: a small record, never its body."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
 
 from esa_preload_operator.domain.errors import Problem
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.reset_values import Memory, Write
+from esa_preload_operator.resources.job import ScheduledPreloadJob, Status
 
 _IDLE = Memory()
 
@@ -21,6 +25,8 @@ class Record:
     job_id: str
     version: int = 0
     """The newest version that was seen or written; older events are ignored (read your writes)."""
+    writing: tuple[ScheduledPreloadJob, Status] | None = None
+    """What is being written, and to what; the watch may show it before the answer comes."""
     secret_name: str | None = None
     memory: Memory = _IDLE
     untold: Write | None = None
@@ -37,6 +43,20 @@ class Record:
     failures: int = 0
     trouble: Problem | None = None
     """Why the refresh of the resource's site fails, if its account's owner has to act."""
+
+    def is_writing(self, body: Mapping[str, Any]) -> bool:
+        """Say whether an object shows just what is being written, so that it tells nothing new."""
+        if self.writing is None:
+            return False
+        job, status = self.writing
+        meta = body["metadata"]
+        found = (meta.get("generation"), meta.get("deletionTimestamp"), meta.get("annotations") or {})
+        if found != (job.metadata.generation, job.metadata.deletion_timestamp, job.metadata.annotations):
+            return False
+        try:
+            return Status.model_validate(body.get("status") or {}) == status
+        except ValidationError:
+            return False
 
 
 @dataclass(slots=True)

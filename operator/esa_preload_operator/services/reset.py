@@ -42,7 +42,7 @@ from esa_preload_operator.domain.reset_values import (
 )
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.status import composed, view_of
-from esa_preload_operator.resources.job import ScheduledPreloadJob
+from esa_preload_operator.resources.job import ScheduledPreloadJob, Status
 from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.records import Record
 
@@ -150,7 +150,7 @@ class ResetRun:
     async def _write(self, step: Write) -> Happening | Rest:
         status = composed(self.job, step, self.outside.clock.wall())
         try:
-            body = await self.outside.store.write_status(self.job, status)
+            body = await store_status(self.outside, self.record, self.job, status)
         except VersionConflictError:
             return Conflicted()
         except ObjectGoneError:
@@ -207,6 +207,19 @@ class ResetRun:
 
 
 _NOT_LOOKED = Problem("NotSent", "there was no look before the call", Healer.TIME, Reason.PENDING, Delivery.NEVER_SENT)
+
+
+async def store_status(outside: Outside, record: Record, job: ScheduledPreloadJob, status: Status) -> Mapping[str, Any]:
+    """Store a status, and let the record know what is under way meanwhile.
+
+    Raises:
+        StoreError: see `JobStore.write_status`.
+    """
+    record.writing = job, status
+    try:
+        return await outside.store.write_status(job, status)
+    finally:
+        record.writing = None
 
 
 def refused_write(error: WriteRefusedError) -> Problem:
