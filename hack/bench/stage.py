@@ -117,12 +117,26 @@ def others() -> dict[str, list[str]]:
     }
 
 
+def _rival(world: World) -> Path:
+    """Return the kubeconfig of a service account that may do all: an administrator passes by RBAC and all queues."""
+    name = f"system:serviceaccount:{world.namespace}:rival"
+    rights = (
+        "create",
+        "clusterrolebinding",
+        f"{world.namespace}-rival",
+        "--clusterrole=cluster-admin",
+        f"--user={name}",
+    )
+    world.control_plane.kubectl(*rights)
+    return world.control_plane.add_service_account(world.namespace, "rival")
+
+
 @contextlib.contextmanager
 def other_operator(world: World, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Start an operator to compare with."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("ESA_", "ALIBABA_", "KUBE"))}
     environment |= {
-        "KUBECONFIG": str(world.control_plane.kubeconfig()),
+        "KUBECONFIG": str(_rival(world)),
         "BENCH_NAMESPACE": world.namespace,
         "BENCH_ENDPOINT": world.simulator.url,
         "BENCH_KEY_ID": world.access_key_id,
