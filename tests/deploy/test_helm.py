@@ -47,7 +47,13 @@ def kubernetes(bare: ControlPlane) -> Iterator[ControlPlane]:
     """The same, with nothing of ours that is cluster-scoped or in the namespace of our name."""
     yield bare
     bare.kubectl("delete", NAMESPACED, "--all", f"--namespace={NAME}")  # a namespace would stay: no controller ends it
-    bare.kubectl("delete", CLUSTER_SCOPED, f"--selector={OURS}", "--ignore-not-found", "--wait", timeout=240)
+    delete = ("delete", CLUSTER_SCOPED, f"--selector={OURS}", "--ignore-not-found", "--wait", "--timeout=60s")
+    try:
+        bare.kubectl(*delete, timeout=90)
+    except KubectlError:
+        # The API server's own finalizer has been seen to stall for minutes; what comes next needs an empty server.
+        bare.kubectl("patch", CRD, "--type=merge", '--patch={"metadata":{"finalizers":null}}')
+        bare.kubectl(*delete, timeout=90)
 
 
 class Release:
