@@ -28,7 +28,7 @@ help: ## show this help
 demo: $(READY) ## show the operator at work, with a simulated ESA and a real Kubernetes API on this machine
 	@$(BIN)/python hack/demo.py
 
-# With GOGC the API server takes memory for a quarter of its time.
+# GOGC: the API server may take more memory, and needs less time for it.
 test: $(READY) ## run all tests; the Kubernetes API server and the tools that some need are built once
 	@started=$$SECONDS; failed=0; logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; \
 	run() { GOGC=400 $(PYTEST) "$$@" -q -n $(WORKERS) --dist worksteal || failed=1; }; \

@@ -1,4 +1,4 @@
-"""How long one reset takes, and how many fit into a second: bare requests, the operator, and the naive one."""
+"""How long one reset takes, and how many fit into a second: bare requests, the operator, and others."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import functools
 import secrets
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,40 +63,58 @@ async def timed(number: int, work: Callable[[int], Awaitable[float | None]]) -> 
     return (time.perf_counter() if ended is None else ended) - begun
 
 
-def open_esa(stack: contextlib.AsyncExitStack, world: World) -> EsaClient:
-    """Return a client with the credentials of the world's account, and without a limit of its rate."""
-    connections = Connections(world.simulator.url, request_timeout=10)
-    stack.push_async_callback(connections.close)
-    return EsaClient(Credentials(world.access_key_id, world.access_key_secret), connections, Throttle(1e9))
+@dataclass(frozen=True, slots=True)
+class Race:
+    """A namespace for each way to reset, in order: bare requests, the operator, others. Get one from `open_race`."""
+
+    worlds: list[World]
+    drivers: list[Driver]
+    esa: EsaClient
+    """For the bare requests."""
+    pids: list[int | None]
+    names: list[str]
+    """Of the others."""
 
 
-async def latency(stage: Stage, template: str) -> Values:
-    """Time single resets, all ways in turn, so that a slow moment of the machine hits all of them."""
+@contextlib.asynccontextmanager
+async def open_race(stage: Stage, jobs: int) -> AsyncIterator[Race]:
+    """Make the jobs, start all operators and wait until each has done what new resources need."""
     commands = others()
     async with contextlib.AsyncExitStack() as stack:
         worlds = [stack.enter_context(stage.enter()) for _ in range(2 + len(commands))]
         drivers = [await stack.enter_async_context(open_driver(stage.control_plane, w.namespace)) for w in worlds]
-        esa = open_esa(stack, worlds[0])
+        connections = Connections(stage.simulator.url, request_timeout=10)
+        stack.push_async_callback(connections.close)
+        key = Credentials(worlds[0].access_key_id, worlds[0].access_key_secret)
         for world, driver in zip(worlds, drivers, strict=True):
-            seed(world, range(EACH), urlSubmitted=5, taskSubmitted=5)
-            await in_parallel(driver.create(number, world.esa_id(number)) for number in range(EACH))
-        stored = [await drivers[0].request("GET", jobs_path(drivers[0].namespace, f"j{n}")) for n in range(EACH)]
-        start_operator(worlds[1], REFRESH_ACTIVE=NEVER, REFRESH_IDLE=NEVER).wait_to_lead()
-        for other, command in zip(worlds[2:], commands.values(), strict=True):
-            stack.enter_context(other_operator(other, command))
-        statuses = [status_of(template, worlds[0], number) for number in range(EACH)]
+            seed(world, range(jobs), urlSubmitted=5, taskSubmitted=5)
+            await in_parallel(driver.create(number, world.esa_id(number)) for number in range(jobs))
+        ours = start_operator(worlds[1], REFRESH_ACTIVE=NEVER, REFRESH_IDLE=NEVER).wait_to_lead().process
+        pids = [None, ours.pid]
+        for world, command in zip(worlds[2:], commands.values(), strict=True):
+            pids.append(stack.enter_context(other_operator(world, command)).pid)
+        await settle(drivers[1])
+        yield Race(worlds, drivers, EsaClient(key, connections, Throttle(1e9)), pids, list(commands))
+
+
+async def latency(stage: Stage, template: str) -> Values:
+    """Time single resets, all ways in turn, so that a slow moment of the machine hits all of them."""
+    async with open_race(stage, EACH) as race:
+        driver, world = race.drivers[0], race.worlds[0]
+        stored = [await driver.request("GET", jobs_path(driver.namespace, f"j{number}")) for number in range(EACH)]
+        statuses = [status_of(template, world, number) for number in range(EACH)]
 
         async def bare(number: int) -> None:
-            stored[number] = await bare_reset(drivers[0], esa, stored[number], statuses[number])
+            stored[number] = await bare_reset(driver, race.esa, stored[number], statuses[number])
 
-        times: list[list[float]] = [[] for _ in worlds]
+        times: list[list[float]] = [[] for _ in race.worlds]
         for turn in range(ROUNDS + 1):
             token = f"latency-{turn}"
             for way, known in enumerate(times):
-                work = bare if way == 0 else asking(drivers[way], token)
+                work = bare if way == 0 else asking(race.drivers[way], token)
                 found = [await timed(number, work) for number in range(EACH)]
                 known.extend(found if turn else ())  # the first round warms up
-    return _latencies(times[0], times[1], dict(zip(commands, times[2:], strict=True)))
+    return _latencies(times[0], times[1], dict(zip(race.names, times[2:], strict=True)))
 
 
 def asking(driver: Driver, token: str) -> Callable[[int], Awaitable[float]]:
@@ -151,32 +169,18 @@ async def bare_burst(driver: Driver, esa: EsaClient, status: Any, token: str) ->
 
 async def rate(stage: Stage, template: str) -> Values:
     """Ask for 2,000 resets at once, four times: the operator, others, and bare requests in turn."""
-    commands = others()
-    async with contextlib.AsyncExitStack() as stack:
-        worlds = [stack.enter_context(stage.enter()) for _ in range(2 + len(commands))]
-        drivers = [await stack.enter_async_context(open_driver(stage.control_plane, w.namespace)) for w in worlds]
-        esa = open_esa(stack, worlds[0])
-        for world, driver in zip(worlds, drivers, strict=True):
-            seed(world, range(BURST), urlSubmitted=5, taskSubmitted=5)
-            await in_parallel(driver.create(number, world.esa_id(number)) for number in range(BURST))
-        ours = start_operator(worlds[1], REFRESH_ACTIVE=NEVER, REFRESH_IDLE=NEVER).wait_to_lead().process
-        rivals = [
-            stack.enter_context(other_operator(world, command))
-            for world, command in zip(worlds[2:], commands.values(), strict=True)
-        ]
-        await settle(drivers[1])
-        status = status_of(template, worlds[0], 0)
-        ways = [lambda token: bare_burst(drivers[0], esa, status, token)]
-        ways += [functools.partial(burst, driver) for driver in drivers[1:]]
-        pids = [None, ours.pid, *(rival.pid for rival in rivals)]
-        api = stage.control_plane.pids["kube-apiserver"]
+    api = stage.control_plane.pids["kube-apiserver"]
+    async with open_race(stage, BURST) as race:
+        status = status_of(template, race.worlds[0], 0)
+        ways = [lambda token: bare_burst(race.drivers[0], race.esa, status, token)]
+        ways += [functools.partial(burst, driver) for driver in race.drivers[1:]]
         found: list[list[_Burst]] = [[] for _ in ways]
         for turn in range(BURSTS):
             # To and fro, so that a machine that becomes slower or faster does so for all of them.
             for which in range(len(ways)) if turn % 2 else reversed(range(len(ways))):
-                found[which].append(await _costs(ways[which], f"burst-{turn}", api, pids[which]))
-        counts = executed(stage, worlds[1])
-    return _rates(found[0], found[1], dict(zip(commands, found[2:], strict=True))) | {
+                found[which].append(await _costs(ways[which], f"burst-{turn}", api, race.pids[which]))
+        counts = executed(stage, race.worlds[1])
+    return _rates(found[0], found[1], dict(zip(race.names, found[2:], strict=True))) | {
         "2,000 at once: duplicate resets": sum(max(0, count - BURSTS) for count in counts),
         "2,000 at once: lost resets": sum(max(0, BURSTS - count) for count in counts),
     }

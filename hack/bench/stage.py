@@ -21,7 +21,6 @@ from support.world import SITE, World, new_world
 FOLDER: Final = Path(__file__).parent
 FIELDS: Final = {"name": "job", "fileId": "file", "createdAt": "2026-01-01T00:00:00Z", "urlCount": 10}
 """Fields of the ESA jobs that are the same for all, so that the status of one can stand for the others."""
-NAMESPACE: Final = "<namespace>"
 _AT_ONCE: Final = 1000
 
 
@@ -108,11 +107,11 @@ def others() -> dict[str, list[str]]:
     Raises:
         BuildError: there is no Go, or it does not compile.
     """
-    kopf = [sys.executable, "-m", "kopf", "run", "--standalone", "--quiet", "--namespace"]
+    kopf = [sys.executable, "-m", "kopf", "run", "--standalone", "--quiet"]
     peer = GoModule("peer", FOLDER / "peer", {"peer": "."}, {}).binaries(user_cache() / "peer") / "peer"
     return {
-        "naive operator": [*kopf, NAMESPACE, str(FOLDER / "naive_operator.py")],
-        "prototype": [*kopf, NAMESPACE, str(FOLDER / "prototype_operator.py")],
+        "naive operator": [*kopf, str(FOLDER / "naive_operator.py")],
+        "prototype": [*kopf, str(FOLDER / "prototype_operator.py")],
         "Go peer": [str(peer)],
     }
 
@@ -137,12 +136,13 @@ def other_operator(world: World, command: list[str]) -> Iterator[subprocess.Pope
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("ESA_", "ALIBABA_", "KUBE"))}
     environment |= {
         "KUBECONFIG": str(_rival(world)),
+        "KOPF_RUN_NAMESPACES": world.namespace,
         "BENCH_NAMESPACE": world.namespace,
         "BENCH_ENDPOINT": world.simulator.url,
         "BENCH_KEY_ID": world.access_key_id,
         "BENCH_KEY_SECRET": world.access_key_secret,
     }
-    process = subprocess.Popen([word.replace(NAMESPACE, world.namespace) for word in command], env=environment)
+    process = subprocess.Popen(command, env=environment)
     try:
         yield process
     finally:

@@ -1,7 +1,6 @@
 """What one status write costs the API server: by PUT or by patch, with one owner or with an owner of each field."""
 
 import copy
-import json
 import secrets
 import statistics
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +12,7 @@ from esa_preload_operator.resources.job import GROUP, VERSION
 from limits import Values
 from proc import cpu_seconds
 from stage import Stage, status_of
-from support.api import jobs_path
+from support.api import Api, jobs_path
 
 JOBS: Final = 30
 WRITES: Final = 20
@@ -25,9 +24,8 @@ JSON_PATCH: Final = "application/json-patch+json"
 
 async def store(stage: Stage, template: str) -> Values:
     """Write statuses in three ways in turn; return the CPU ms of the API server for each, and the ratios."""
-    install_granular(stage)
     found: dict[str, list[float]] = {"ours": [], "JSON Patch": [], "granular": []}
-    with stage.enter() as world:
+    with stage.enter() as world, Api(stage.control_plane).other_group(granular_crd(), GRANULAR):
         async with open_driver(stage.control_plane, world.namespace, watch=False) as driver:
             status = status_of(template, world, 0)
             ways = {
@@ -51,17 +49,12 @@ async def store(stage: Stage, template: str) -> Values:
     }
 
 
-def install_granular(stage: Stage) -> None:
-    """Install the CRD under another group, with an owner of each field of the status, as is the default."""
+def granular_crd() -> dict[str, Any]:
+    """Return the CRD with an owner of each field of the status, as is the default."""
     crd = copy.deepcopy(custom_resource_definition())
-    crd["metadata"]["name"] = crd["metadata"]["name"].replace(GROUP, GRANULAR)
-    crd["spec"]["group"] = GRANULAR
-    crd["spec"]["names"] |= {"shortNames": [], "categories": []}
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     del schema["properties"]["status"]["x-kubernetes-map-type"]
-    stage.control_plane.kubectl("apply", "--filename=-", input=json.dumps(crd))
-    name = crd["metadata"]["name"]
-    stage.control_plane.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s", timeout=90)
+    return crd
 
 
 class Way:

@@ -1,7 +1,6 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -57,25 +56,6 @@ def put_status(api: Api, body: dict[str, Any], status: dict[str, Any]) -> dict[s
     reply = api.call("PUT", f"{path}/status", {**body, "status": status})
     assert reply.status == 200, reply.body
     return reply.body
-
-
-def apply_crd(api: Api, crd: dict[str, Any]) -> None:
-    name = f"crd/{crd['metadata']['name']}"
-    api.control_plane.kubectl("apply", "-f", "-", "--warnings-as-errors", input=json.dumps(crd))
-    api.control_plane.kubectl("wait", "--for=condition=Established", name)
-
-
-@contextmanager
-def other_group(api: Api, crd: dict[str, Any], group: str) -> Iterator[str]:
-    """The CRD under another group, so that trying it disturbs nobody."""
-    crd["metadata"]["name"] = f"{PLURAL}.{group}"
-    crd["spec"]["group"] = group
-    crd["spec"]["names"] |= {"shortNames": [], "categories": []}
-    apply_crd(api, crd)
-    try:
-        yield group
-    finally:
-        api.control_plane.kubectl("delete", "crd", crd["metadata"]["name"])
 
 
 def create_in_group(api: Api, group: str, spec: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -177,7 +157,7 @@ def test_once_the_job_is_optional_it_still_can_not_be_added_or_removed(api: Api)
     crd = custom_resource_definition()
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     del schema["properties"]["spec"]["required"]  # as a later version will do
-    with other_group(api, crd, "later.example.org") as group:
+    with api.other_group(crd, "later.example.org") as group:
         for old, new in (({"jobId": "job1"}, {}), ({}, {"jobId": "job1"})):
             path, body = create_in_group(api, group, old)
             reply = api.call("PUT", path, {**body, "spec": new})
@@ -286,10 +266,10 @@ def test_a_resource_that_an_older_crd_took_still_takes_a_status(api: Api) -> Non
     for field in spec["properties"].values():
         for keyword in ("pattern", "maxLength", "minLength", "x-kubernetes-validations"):
             field.pop(keyword, None)
-    with other_group(api, crd, "older.example.org") as group:
+    with api.other_group(crd, "older.example.org") as group:
         path, body = create_in_group(api, group, {"jobId": "a b", "minResetInterval": "soon"})
         spec.update(strict)
-        apply_crd(api, crd)
+        api.install_crd(crd)
         new = {**body, "metadata": {"name": "new"}}
         eventually(lambda: api.call("POST", f"{jobs_path('default', group=group)}?dryRun=All", new), 422)
         reply = api.call("PUT", f"{path}/status", {**body, "status": {"conditions": [READY]}})

@@ -16,7 +16,7 @@ import yaml
 
 from control_plane import ControlPlane, KubectlError, free_port
 from esa_preload_operator.resources.job import GROUP, KIND, PLURAL, RESET_KEYS
-from support.api import job_body
+from support.api import Api, job_body
 from support.chart import CHART, HELMS, KUSTOMIZE, NAME, ROOT, VERSION, container, helm, render
 from support.operator_process import OperatorProcess
 from support.world import World
@@ -47,13 +47,8 @@ def kubernetes(bare: ControlPlane) -> Iterator[ControlPlane]:
     """The same, with nothing of ours that is cluster-scoped or in the namespace of our name."""
     yield bare
     bare.kubectl("delete", NAMESPACED, "--all", f"--namespace={NAME}")  # a namespace would stay: no controller ends it
-    delete = ("delete", CLUSTER_SCOPED, f"--selector={OURS}", "--ignore-not-found", "--wait", "--timeout=60s")
-    try:
-        bare.kubectl(*delete, timeout=90)
-    except KubectlError:
-        # The API server's own finalizer has been seen to stall for minutes; what comes next needs an empty server.
-        bare.kubectl("patch", CRD, "--type=merge", '--patch={"metadata":{"finalizers":null}}')
-        bare.kubectl(*delete, timeout=90)
+    Api(bare).wait_until_served()
+    bare.kubectl("delete", CLUSTER_SCOPED, f"--selector={OURS}", "--ignore-not-found", "--wait", timeout=240)
 
 
 class Release:

@@ -3,12 +3,15 @@
 import contextlib
 import http.client
 import json
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from control_plane import ControlPlane
-from esa_preload_operator.resources.crd import crd_yaml
+from esa_preload_operator.resources.crd import custom_resource_definition
 from esa_preload_operator.resources.job import API_VERSION, GROUP, KIND, PLURAL, VERSION
 
 JSON: Final = "application/json"
@@ -41,11 +44,39 @@ class Api:
             answer = connection.getresponse()
             return Reply(answer.status, json.loads(answer.read()), answer.getheader("Warning", ""))
 
-    def install_crd(self) -> None:
-        """Apply the CRD and wait until its resources are served; any number of times."""
-        self.control_plane.kubectl("apply", "--filename=-", "--warnings-as-errors", input=crd_yaml())
-        crd = f"crd/{PLURAL}.{GROUP}"
-        self.control_plane.kubectl("wait", "--for=condition=Established", crd, "--timeout=60s", timeout=90)
+    def install_crd(self, crd: Mapping[str, Any] | None = None) -> None:
+        """Apply the CRD, or a variation of it, and wait until its resources are served; any number of times."""
+        crd = crd or custom_resource_definition()
+        self.control_plane.kubectl("apply", "--filename=-", "--warnings-as-errors", input=json.dumps(crd))
+        name = f"crd/{crd['metadata']['name']}"
+        self.control_plane.kubectl("wait", "--for=condition=Established", name, "--timeout=60s", timeout=90)
+
+    def wait_until_served(self) -> None:
+        """Wait for the resources of the CRD, if there is one.
+
+        What is deleted before that, the API server fails to clean up ("storage is (re)initializing"), and it may try
+        again only after minutes.
+        """
+        name = f"crd/{PLURAL}.{GROUP}"
+        if not self.control_plane.kubectl("get", name, "--ignore-not-found", "--output=name"):
+            return
+        self.control_plane.kubectl("wait", "--for=condition=Established", name, "--timeout=30s")
+        deadline = time.monotonic() + 30
+        while self.call("GET", f"/apis/{API_VERSION}/{PLURAL}").status != HTTPStatus.OK:
+            assert time.monotonic() < deadline, "the CRD is not served"
+            time.sleep(0.05)
+
+    @contextlib.contextmanager
+    def other_group(self, crd: dict[str, Any], group: str) -> Iterator[str]:
+        """Have a CRD under another group, so that trying it disturbs nobody; changes `crd`."""
+        crd["metadata"]["name"] = f"{PLURAL}.{group}"
+        crd["spec"]["group"] = group
+        crd["spec"]["names"] |= {"shortNames": [], "categories": []}
+        self.install_crd(crd)
+        try:
+            yield group
+        finally:
+            self.control_plane.kubectl("delete", "crd", crd["metadata"]["name"])
 
 
 def jobs_path(namespace: str, name: str = "", *, group: str = GROUP) -> str:

@@ -33,7 +33,6 @@ class App:
     settings: Settings
     connection: Connection
     identity: str
-    lease_namespace: str
     accounts: AccountPool
     secrets: SecretCache
     leadership: Elector | NoElection

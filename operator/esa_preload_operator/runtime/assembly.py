@@ -63,17 +63,11 @@ async def open_app(settings: Settings, context: str | None) -> AsyncIterator[App
 def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
     pod = os.environ.get("POD_ID") or socket.gethostname()
     identity = f"{pod}_{secrets.token_hex(4)}"
-    lease_namespace = settings.lease_namespace or connection.namespace or "default"
     metrics = Metrics(version("esa-preload-operator"))
     traces = open_traces(version("esa-preload-operator"))
-    observe = traces.observing(metrics.called)
     queue = WorkQueue(metrics)
     clock = Clock()
-    leadership = (
-        Elector(connection, namespace=lease_namespace, name=LEASE_NAME, identity=identity)
-        if settings.leader_election
-        else NoElection()
-    )
+    leadership = _leadership(settings, connection, identity)
     secret_cache = SecretCache(
         connection,
         settings.credentials_secret_names,
@@ -83,9 +77,9 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
     accounts = _account_pool(
         settings,
         endpoint,
-        connection.namespace or lease_namespace,
+        connection.namespace or _lease_namespace(settings, connection),
         read_secret=secret_cache.read,
-        observe=observe,
+        observe=traces.observing(metrics.called),
         on_healed=lambda: app.own_credentials_healed(),  # noqa: PLW0108 - the app comes later
     )
     records = Records()
@@ -100,18 +94,10 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         clock=clock,
     )
     reconciler = Reconciler(outside, rules_of(settings, identity), records, refresher)
-    health = Health(queue, metrics, work_limit=settings.request_timeout * 3 + _WORK_SLACK)
-    metrics.watch_gauges(
-        depth=queue.depth,
-        unfinished=queue.unfinished_work,
-        longest=queue.longest_work,
-        resources=lambda: len(records),
-    )
     app = App(
         settings=settings,
         connection=connection,
         identity=identity,
-        lease_namespace=lease_namespace,
         accounts=accounts,
         secrets=secret_cache,
         leadership=leadership,
@@ -120,10 +106,30 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         refresher=refresher,
         reconciler=reconciler,
         metrics=metrics,
-        health=health,
+        health=_health(settings, queue, metrics, records),
         traces=traces,
     )
     return app
+
+
+def _leadership(settings: Settings, connection: Connection, identity: str) -> Elector | NoElection:
+    if not settings.leader_election:
+        return NoElection()
+    return Elector(connection, namespace=_lease_namespace(settings, connection), name=LEASE_NAME, identity=identity)
+
+
+def _lease_namespace(settings: Settings, connection: Connection) -> str:
+    return settings.lease_namespace or connection.namespace or "default"
+
+
+def _health(settings: Settings, queue: WorkQueue, metrics: Metrics, records: Records) -> Health:
+    metrics.watch_gauges(
+        depth=queue.depth,
+        unfinished=queue.unfinished_work,
+        longest=queue.longest_work,
+        resources=lambda: len(records),
+    )
+    return Health(queue, metrics, work_limit=settings.request_timeout * 3 + _WORK_SLACK)
 
 
 def _account_pool(
