@@ -168,21 +168,23 @@ async def bare_burst(driver: Driver, esa: EsaClient, status: Any, token: str) ->
 
 
 async def rate(stage: Stage, template: str) -> Values:
-    """Ask for 2,000 resets at once, four times: the operator, others, and bare requests in turn."""
+    """Ask for 2,000 resets at once, five times: the operator, others, and bare requests in turn."""
     api = stage.control_plane.pids["kube-apiserver"]
     async with open_race(stage, BURST) as race:
         status = status_of(template, race.worlds[0], 0)
         ways = [lambda token: bare_burst(race.drivers[0], race.esa, status, token)]
         ways += [functools.partial(burst, driver) for driver in race.drivers[1:]]
         found: list[list[_Burst]] = [[] for _ in ways]
-        for turn in range(BURSTS):
+        for turn in range(1 + BURSTS):
             # To and fro, so that a machine that becomes slower or faster does so for all of them.
             for which in range(len(ways)) if turn % 2 else reversed(range(len(ways))):
-                found[which].append(await _costs(ways[which], f"burst-{turn}", api, race.pids[which]))
+                costs = await _costs(ways[which], f"burst-{turn}", api, race.pids[which])
+                # The first turn fills the caches of the API server, and whoever begins pays least for them.
+                found[which].extend([costs] if turn else [])
         counts = executed(stage, race.worlds[1])
     return _rates(found[0], found[1], dict(zip(race.names, found[2:], strict=True))) | {
-        "2,000 at once: duplicate resets": sum(max(0, count - BURSTS) for count in counts),
-        "2,000 at once: lost resets": sum(max(0, BURSTS - count) for count in counts),
+        "2,000 at once: duplicate resets": sum(max(0, count - 1 - BURSTS) for count in counts),
+        "2,000 at once: lost resets": sum(max(0, 1 + BURSTS - count) for count in counts),
     }
 
 
