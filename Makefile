@@ -70,7 +70,7 @@ crds: $(READY) ## write crds/ anew from the types
 chart: $(READY) ## write anew what the chart takes from other files: CRD, schema, README, alerts, dashboard
 	@$(BIN)/python hack/tools/chart.py
 
-bench: $(READY) ## measure the operator against its limits (BENCH='latency rate' names parts)
+bench: $(READY) ## measure the operator against its limits (BENCH='latency rate' names parts; BENCH=--trial: small numbers)
 	@PYTHONPATH=operator:hack/control-plane:tests $(BIN)/python hack/bench/main.py $(BENCH)
 
 control-plane: $(READY) ## build and start a bare Kubernetes API in the foreground, for trying things

@@ -60,9 +60,12 @@ def print_table(values: Values) -> None:
         print(f"{name:{width}} {value:>10.4g}  {judged}".rstrip())
 
 
-def missed(values: Values, expected: Iterable[str]) -> list[str]:
-    """Return the names of expected values that are absent or beyond their limits."""
-    return [name for name in expected if name not in values or not LIMITS[name].holds(values[name])]
+def missed(values: Values, expected: Iterable[str], *, exact_only: bool = False) -> list[str]:
+    """Return the names of expected values that are absent or beyond their limits, which may be the exact ones only."""
+    judged = {name for name, limit in LIMITS.items() if limit.sign == "=" or not exact_only}
+    return [
+        name for name in expected if name not in values or (name in judged and not LIMITS[name].holds(values[name]))
+    ]
 
 
 def as_json(values: Values) -> dict[str, Any]:

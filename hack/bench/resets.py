@@ -22,10 +22,6 @@ from stage import Stage, other_operator, others, seed, start_operator, status_of
 from support.api import jobs_path
 from support.world import World
 
-ROUNDS: Final = 5
-EACH: Final = 62
-BURST: Final = 2000
-BURSTS: Final = 4
 NEVER: Final = "1h"
 
 
@@ -99,22 +95,23 @@ async def open_race(stage: Stage, jobs: int) -> AsyncIterator[Race]:
 
 async def latency(stage: Stage, template: str) -> Values:
     """Time single resets, all ways in turn, so that a slow moment of the machine hits all of them."""
-    async with open_race(stage, EACH) as race:
+    jobs = stage.sizes.latency_jobs
+    async with open_race(stage, jobs) as race:
         driver, world = race.drivers[0], race.worlds[0]
-        stored = [await driver.request("GET", jobs_path(driver.namespace, f"j{number}")) for number in range(EACH)]
-        statuses = [status_of(template, world, number) for number in range(EACH)]
+        stored = [await driver.request("GET", jobs_path(driver.namespace, f"j{number}")) for number in range(jobs)]
+        statuses = [status_of(template, world, number) for number in range(jobs)]
 
         async def bare(number: int) -> None:
             stored[number] = await bare_reset(driver, race.esa, stored[number], statuses[number])
 
         times: list[list[float]] = [[] for _ in race.worlds]
-        for turn in range(ROUNDS + 1):
+        for turn in range(1 + stage.sizes.latency_rounds):
             token = f"latency-{turn}"
             for way, known in enumerate(times):
                 work = bare if way == 0 else asking(race.drivers[way], token)
-                found = [await timed(number, work) for number in range(EACH)]
+                found = [await timed(number, work) for number in range(jobs)]
                 known.extend(found if turn else ())  # the first round warms up
-    return _latencies(times[0], times[1], dict(zip(race.names, times[2:], strict=True)))
+    return _latencies(times[0], times[1], dict(zip(race.names, times[2:], strict=True)), jobs)
 
 
 def asking(driver: Driver, token: str) -> Callable[[int], Awaitable[float]]:
@@ -127,9 +124,9 @@ def asking(driver: Driver, token: str) -> Callable[[int], Awaitable[float]]:
     return ask
 
 
-def _latencies(bare: list[float], ours: list[float], rivals: dict[str, list[float]]) -> Values:
+def _latencies(bare: list[float], ours: list[float], rivals: dict[str, list[float]], jobs: int) -> Values:
     middle = statistics.median(bare)
-    spread = [statistics.median(bare[first : first + EACH]) for first in range(0, len(bare), EACH)]
+    spread = [statistics.median(bare[first : first + jobs]) for first in range(0, len(bare), jobs)]
     values = {
         "five bare requests p50, ms": middle * 1e3,
         "the same, slowest round to fastest": max(spread) / min(spread),
@@ -143,14 +140,14 @@ def _latencies(bare: list[float], ours: list[float], rivals: dict[str, list[floa
     return values
 
 
-async def burst(driver: Driver, token: str) -> float:
+async def burst(driver: Driver, jobs: int, token: str) -> float:
     """Ask for all resets at once; return resets per second."""
     begun = time.perf_counter()
-    await in_parallel(driver.annotate(number, token) for number in range(BURST))
-    return BURST / (await driver.outcomes(range(BURST), token) - begun)
+    await in_parallel(driver.annotate(number, token) for number in range(jobs))
+    return jobs / (await driver.outcomes(range(jobs), token) - begun)
 
 
-async def bare_burst(driver: Driver, esa: EsaClient, status: Any, token: str) -> float:
+async def bare_burst(driver: Driver, esa: EsaClient, status: Any, jobs: int, token: str) -> float:
     """Ask as `burst` does, and answer by bare requests, for as many at once as the operator has workers by default."""
     asked: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -162,29 +159,30 @@ async def bare_burst(driver: Driver, esa: EsaClient, status: Any, token: str) ->
 
     begun = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(in_parallel(ask(number) for number in range(BURST)))
-        tasks.create_task(in_parallel((answer() for _ in range(BURST)), 16))
-    return BURST / (time.perf_counter() - begun)
+        tasks.create_task(in_parallel(ask(number) for number in range(jobs)))
+        tasks.create_task(in_parallel((answer() for _ in range(jobs)), 16))
+    return jobs / (time.perf_counter() - begun)
 
 
 async def rate(stage: Stage, template: str) -> Values:
     """Ask for 2,000 resets at once, five times: the operator, others, and bare requests in turn."""
+    jobs, turns = stage.sizes.burst, 1 + stage.sizes.bursts
     api = stage.control_plane.pids["kube-apiserver"]
-    async with open_race(stage, BURST) as race:
+    async with open_race(stage, jobs) as race:
         status = status_of(template, race.worlds[0], 0)
-        ways = [lambda token: bare_burst(race.drivers[0], race.esa, status, token)]
-        ways += [functools.partial(burst, driver) for driver in race.drivers[1:]]
+        ways = [lambda token: bare_burst(race.drivers[0], race.esa, status, jobs, token)]
+        ways += [functools.partial(burst, driver, jobs) for driver in race.drivers[1:]]
         found: list[list[_Burst]] = [[] for _ in ways]
-        for turn in range(1 + BURSTS):
+        for turn in range(turns):
             # To and fro, so that a machine that becomes slower or faster does so for all of them.
             for which in range(len(ways)) if turn % 2 else reversed(range(len(ways))):
-                costs = await _costs(ways[which], f"burst-{turn}", api, race.pids[which])
+                costs = await _costs(ways[which], jobs, f"burst-{turn}", api, race.pids[which])
                 # The first turn fills the caches of the API server, and whoever begins pays least for them.
                 found[which].extend([costs] if turn else [])
-        counts = executed(stage, race.worlds[1])
+        counts = executed(stage, race.worlds[1], jobs)
     return _rates(found[0], found[1], dict(zip(race.names, found[2:], strict=True))) | {
-        "2,000 at once: duplicate resets": sum(max(0, count - 1 - BURSTS) for count in counts),
-        "2,000 at once: lost resets": sum(max(0, 1 + BURSTS - count) for count in counts),
+        "2,000 at once: duplicate resets": sum(max(0, count - turns) for count in counts),
+        "2,000 at once: lost resets": sum(max(0, turns - count) for count in counts),
     }
 
 
@@ -198,12 +196,12 @@ class _Burst:
     """CPU ms of the API server for each, the annotation and the watches of the measurement included."""
 
 
-async def _costs(way: Callable[[str], Awaitable[float]], token: str, api: int, pid: int | None) -> _Burst:
+async def _costs(way: Callable[[str], Awaitable[float]], jobs: int, token: str, api: int, pid: int | None) -> _Burst:
     pids = [api] if pid is None else [api, pid]
     before = [cpu_seconds(each) for each in pids]
     found = await way(token)
     await asyncio.sleep(1)  # what comes after the last outcome belongs to the costs
-    spent = [(cpu_seconds(each) - then) / BURST * 1e3 for each, then in zip(pids, before, strict=True)]
+    spent = [(cpu_seconds(each) - then) / jobs * 1e3 for each, then in zip(pids, before, strict=True)]
     return _Burst(found, sum(spent[1:]), spent[0])
 
 
@@ -227,31 +225,32 @@ async def settle(driver: Driver) -> None:
         await asyncio.sleep(2)
 
 
-def executed(stage: Stage, world: World) -> list[int]:
+def executed(stage: Stage, world: World, jobs: int) -> list[int]:
     """Return how often ESA has executed a reset of each job."""
     found = stage.simulator.resets()
-    return [found.get(world.esa_id(number), 0) for number in range(BURST)]
+    return [found.get(world.esa_id(number), 0) for number in range(jobs)]
 
 
 async def writes(stage: Stage) -> Values:
     """Count the requests that change something, on an API server that keeps an audit log."""
+    jobs = stage.sizes.latency_jobs
     with stage.enter() as world:
-        seed(world, range(EACH), urlSubmitted=5, taskSubmitted=5)
+        seed(world, range(jobs), urlSubmitted=5, taskSubmitted=5)
         async with open_driver(stage.control_plane, world.namespace) as driver:
-            await in_parallel(driver.create(number, world.esa_id(number)) for number in range(EACH))
+            await in_parallel(driver.create(number, world.esa_id(number)) for number in range(jobs))
             start_operator(world, REFRESH_ACTIVE=NEVER, REFRESH_IDLE=NEVER).wait_to_lead()
             await settle(driver)
             before = len(changes(stage, world))
-            await in_parallel(driver.annotate(number, "audit") for number in range(EACH))
-            await driver.outcomes(range(EACH), "audit")
+            await in_parallel(driver.annotate(number, "audit") for number in range(jobs))
+            await driver.outcomes(range(jobs), "audit")
             await settle(driver)
             found = changes(stage, world)[before:]
     status = sum(what == ("update", "scheduledpreloadjobs", "status") for what in found)
     events = sum(what == ("create", "events", "") for what in found)
     return {
-        "status writes per reset": status / EACH,
-        "Events per reset": events / EACH,
-        "other writes per reset": (len(found) - status - events) / EACH,
+        "status writes per reset": status / jobs,
+        "Events per reset": events / jobs,
+        "other writes per reset": (len(found) - status - events) / jobs,
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import statistics
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -10,18 +11,15 @@ from driver import Driver, open_driver
 from esa_preload_operator.esa.client import PAGE_SIZE
 from limits import Values
 from proc import cpu_seconds, peak_mib, resident_mib
+from sizes import Sizes
 from stage import Stage, make_idle, start_operator
 from support.operator_process import OperatorProcess
 from support.world import SITE, World
 
-MANY: Final = 10_000
-SOME: Final = 1_000
 SITES: Final = 4
-STARTS: Final = 3
 LIST: Final = "ListScheduledPreloadJobs"
 ROUND: Final = 3
 """Seconds between the refreshes of a site at rest."""
-ROUNDS: Final = 4
 
 
 def lists(stage: Stage, world: World, since: int) -> Mapping[int, list[int]]:
@@ -62,17 +60,19 @@ def calls_per_page(pages: Mapping[int, list[int]], resources: int) -> float:
 
 async def start(stage: Stage, template: str) -> Values:
     """Start with 10,000 resources of which one asks for a reset, some times; then let each site be listed once."""
+    sizes = stage.sizes
     with stage.enter() as world:
         async with open_driver(stage.control_plane, world.namespace) as driver:
-            await make_idle(driver, world, template, range(MANY), sites=SITES)
+            await make_idle(driver, world, template, range(sizes.many), sites=SITES)
             seconds = []
-            for turn in range(STARTS - 1):
-                took, operator = await cold_start(driver, world, turn)
+            for turn in range(sizes.starts - 1):
+                took, operator = await cold_start(driver, world, sizes, turn)
                 seconds.append(took)
                 operator.terminate()
                 await asyncio.to_thread(operator.wait)
             before, since = await driver.list_versions(), stage.simulator.last_call()
-            took, operator = await cold_start(driver, world, STARTS)
+            took, operator = await cold_start(driver, world, sizes, sizes.starts)
+            seconds.append(took)
             pid = operator.process.pid
             busy = cpu_seconds(pid)
             pages = await listed(stage, world, since, 1, 120)
@@ -80,23 +80,23 @@ async def start(stage: Stage, template: str) -> Values:
             written = sum(version != before[name] for name, version in after.items())
             resident, peak = resident_mib(pid), peak_mib(pid)
     return {
-        "start with 10,000: seconds to the first outcome": sorted([*seconds, took])[STARTS // 2],
-        "start with 10,000: seconds to the first outcome, worst": max(*seconds, took),
+        "start with 10,000: seconds to the first outcome": statistics.median(seconds),
+        "start with 10,000: seconds to the first outcome, worst": max(seconds),
         "start with 10,000: CPU seconds": busy,
         "start with 10,000: resources written to without need": written - 1,
         "start with 10,000: ESA calls for single jobs without need": other_calls(stage, since) - 2,
-        "start with 10,000: list calls per page of their sites": calls_per_page(pages, MANY),
+        "start with 10,000: list calls per page of their sites": calls_per_page(pages, sizes.many),
         "start with 10,000: MiB resident": resident,
         "start with 10,000: MiB resident, peak": peak,
     }
 
 
-async def cold_start(driver: Driver, world: World, turn: int) -> tuple[float, OperatorProcess]:
+async def cold_start(driver: Driver, world: World, sizes: Sizes, turn: int) -> tuple[float, OperatorProcess]:
     """Ask one of the resources for a reset, start the operator, and return the seconds to the outcome."""
-    asks, token = MANY // 2 + turn, f"start-{turn}"
+    asks, token = sizes.many // 2 + turn, f"start-{turn}"
     await driver.annotate(asks, token)
     begun = time.perf_counter()
-    operator = start_operator(world, REFRESH_IDLE="20s")
+    operator = start_operator(world, REFRESH_IDLE=f"{sizes.refresh_idle}s")
     seconds = await driver.outcome(asks, token) - begun
     await asyncio.to_thread(operator.wait_to_lead)
     return seconds, operator
@@ -104,22 +104,23 @@ async def cold_start(driver: Driver, world: World, turn: int) -> tuple[float, Op
 
 async def rest(stage: Stage, template: str) -> Values:
     """Count the calls to ESA while 1,000 resources are refreshed again and again."""
+    some = stage.sizes.some
     with stage.enter() as world:
         async with open_driver(stage.control_plane, world.namespace, watch=False) as driver:
-            await make_idle(driver, world, template, range(SOME), sites=SITES)
+            await make_idle(driver, world, template, range(some), sites=SITES)
             since = stage.simulator.last_call()
             operator = start_operator(world, REFRESH_IDLE=f"{ROUND}s").wait_to_lead()
             await listed(stage, world, since, 1, 60)
             since, busy = stage.simulator.last_call(), cpu_seconds(operator.process.pid)
             begun = time.perf_counter()
-            pages = await listed(stage, world, since, ROUNDS, 60)
+            pages = await listed(stage, world, since, stage.sizes.refreshes, 60)
             took, busy = time.perf_counter() - begun, cpu_seconds(operator.process.pid) - busy
     calls = sum(map(len, pages.values()))
     begun_rounds = sum(numbers.count(1) for numbers in pages.values()) / SITES
     return {
-        "at rest: list calls per page and round": calls_per_page(pages, SOME),
+        "at rest: list calls per page and round": calls_per_page(pages, some),
         "at rest: ESA calls for single jobs": other_calls(stage, since),
-        "at rest: resources per call": SOME * begun_rounds / calls,
+        "at rest: resources per call": some * begun_rounds / calls,
         "at rest: seconds between rounds, ratio to the setting": took / begun_rounds / ROUND,
         "at rest: CPU ms per round of 1,000": busy / begun_rounds * 1e3,
     }

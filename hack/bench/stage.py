@@ -13,6 +13,7 @@ from typing import Any, Final
 from control_plane import ControlPlane
 from driver import Driver, in_parallel, open_driver
 from gobuild import GoModule, user_cache
+from sizes import Sizes
 from support.api import Api
 from support.operator_process import OperatorProcess
 from support.simulator import SimulatorProcess
@@ -31,6 +32,7 @@ class Stage:
     control_plane: ControlPlane
     simulator: SimulatorProcess
     folder: Path
+    sizes: Sizes
 
     @contextlib.contextmanager
     def enter(self) -> Iterator[World]:
@@ -40,11 +42,11 @@ class Stage:
 
 
 @contextlib.contextmanager
-def open_stage(folder: Path, *, audit: bool = False) -> Iterator[Stage]:
+def open_stage(folder: Path, sizes: Sizes, *, audit: bool = False) -> Iterator[Stage]:
     """Start what is needed; all of it ends with this process."""
     with ControlPlane(audit=audit) as control_plane, SimulatorProcess() as simulator:
         Api(control_plane).install_crd()
-        yield Stage(control_plane, simulator, folder)
+        yield Stage(control_plane, simulator, folder, sizes)
 
 
 def start_operator(world: World, **settings: str) -> OperatorProcess:

@@ -14,16 +14,13 @@ from proc import cpu_seconds
 from stage import Stage, status_of
 from support.api import Api, jobs_path
 
-JOBS: Final = 30
-WRITES: Final = 20
-"""Writes to each job in a round."""
-ROUNDS: Final = 5
 GRANULAR: Final = "granular.example.org"
 JSON_PATCH: Final = "application/json-patch+json"
 
 
 async def store(stage: Stage, template: str) -> Values:
     """Write statuses in three ways in turn; return the CPU ms of the API server for each, and the ratios."""
+    jobs, writes = stage.sizes.store_jobs, stage.sizes.store_writes
     found: dict[str, list[float]] = {"ours": [], "JSON Patch": [], "granular": []}
     with stage.enter() as world, Api(stage.control_plane).other_group(granular_crd(), GRANULAR):
         async with open_driver(stage.control_plane, world.namespace, watch=False) as driver:
@@ -34,13 +31,13 @@ async def store(stage: Stage, template: str) -> Values:
                 "granular": Way(driver, GRANULAR, status, patched=False),
             }
             for way in ways.values():
-                await in_parallel(way.create(number) for number in range(JOBS))
+                await in_parallel(way.create(number) for number in range(jobs))
             api = stage.control_plane.pids["kube-apiserver"]
-            for turn in range(ROUNDS + 1):
+            for turn in range(1 + stage.sizes.store_rounds):
                 for name, way in ways.items():
                     before = cpu_seconds(api)
-                    await in_parallel(way.write_often(number) for number in range(JOBS))
-                    found[name] += [(cpu_seconds(api) - before) / JOBS / WRITES * 1e3] * bool(turn)
+                    await in_parallel(way.write_often(number, writes) for number in range(jobs))
+                    found[name] += [(cpu_seconds(api) - before) / jobs / writes * 1e3] * bool(turn)
     middle = {name: statistics.median(values) for name, values in found.items()}
     return {
         "status write: CPU ms of the API server": middle["ours"],
@@ -75,9 +72,9 @@ class Way:
         path = jobs_path(self._driver.namespace, group=self._group)
         self._stored[number] = await self._driver.request("POST", path, body | {"metadata": meta})
 
-    async def write_often(self, number: int) -> None:
+    async def write_often(self, number: int, times: int) -> None:
         """Write statuses that differ, one after the other."""
-        for _ in range(WRITES):
+        for _ in range(times):
             changed = {**self._status, "requestId": secrets.token_hex(8)}
             self._stored[number] = await self._write(self._stored[number], changed)
 
