@@ -9,10 +9,7 @@ import pytest
 
 from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Reason
 from esa_preload_operator.esa.own import OwnCredentials
-from support.cloud import (
-    Cloud,
-    token,
-)
+from support.cloud import Cloud, token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -78,7 +78,10 @@ async def load_login(source: LoginSource, configuration: Any) -> None:
         # The library's text may quote the whole entry, with its token.
         text = str(error) if source.kubeconfig is None else "the entry of the context's user or cluster is not usable"
         raise ConfigurationError(f"{source}: {text}") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except OSError as error:  # a file, or a folder for the certificates that stand in the kubeconfig itself
+        where = f"{error.filename}: " if error.filename else ""
+        raise ConfigurationError(f"{source}: {where}{error.strerror or type(error).__name__}") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigurationError(f"{source}: not usable ({type(error).__name__})") from None
     if "exec" in user and not configuration.api_key and not configuration.cert_file:
         raise ConfigurationError(f"{source}: the credential plugin gave no credentials")  # the client only logs it

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import json
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,6 +72,16 @@ async def test_a_broken_kubeconfig_is_one_clear_line_without_its_secrets(
         await connect(written(tmp_path, content))
     assert "\n" not in str(caught.value)
     assert TOKEN not in str(caught.value)
+
+
+async def test_without_a_folder_for_the_certificates_of_a_kubeconfig_one_line_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    data = base64.b64encode(b"certificate of this test alone").decode()
+    content = config(clusters=[cluster(**{"certificate-authority-data": data})])
+    with pytest.raises(ConfigurationError, match=r"/absent/\w+: No such file or directory$"):
+        await connect(written(tmp_path, content))
 
 
 async def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
