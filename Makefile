@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CRD := crds/esa.preload-operator.io_scheduledpreloadjobs.yaml
-WORKERS ?= 2
+WORKERS ?= 3
 IMPORTS_CACHE ?= .import_linter_cache
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest
