@@ -89,6 +89,8 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to measure; all by default")
     options = parser.parse_args()
     parts = options.parts or list(PARTS)
+    if options.trial:
+        print("bench: a trial: much less than the names say, and only limits with = count", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         # Modules are compiled once, as in an image, wherever their sources are.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

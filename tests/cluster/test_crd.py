@@ -1,6 +1,5 @@
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +11,7 @@ from control_plane import ControlPlane, KubectlError
 from esa_preload_operator.resources.crd import custom_resource_definition
 from esa_preload_operator.resources.durations import parse_duration
 from esa_preload_operator.resources.job import GROUP, PLURAL, RESET_KEY_PREFIXED, Status
-from support.api import MERGE_PATCH, Api, Reply, job_body, jobs_path
+from support.api import MERGE_PATCH, Api, eventually, job_body, jobs_path
 from support.statuses import statuses
 
 EPOCH = "1970-01-01T00:00:00Z"
@@ -63,15 +62,6 @@ def create_in_group(api: Api, group: str, spec: dict[str, Any]) -> tuple[str, di
     body = {**job_body(name), "apiVersion": f"{group}/v1alpha1", "spec": spec}
     reply = eventually(lambda: api.call("POST", jobs_path("default", group=group), body), 201)
     return jobs_path("default", name, group=group), reply.body
-
-
-def eventually(call: Callable[[], Reply], status: int) -> Reply:
-    """A CRD is served, and its change takes effect, a moment after it was stored."""
-    deadline = time.monotonic() + 30
-    while (reply := call()).status != status:
-        assert time.monotonic() < deadline, reply
-        time.sleep(0.05)
-    return reply
 
 
 # --- what users write -------------------------------------------------------------------------------------------

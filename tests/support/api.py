@@ -4,7 +4,7 @@ import contextlib
 import http.client
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -61,10 +61,7 @@ class Api:
         if not self.control_plane.kubectl("get", name, "--ignore-not-found", "--output=name"):
             return
         self.control_plane.kubectl("wait", "--for=condition=Established", name, "--timeout=30s")
-        deadline = time.monotonic() + 30
-        while self.call("GET", f"/apis/{API_VERSION}/{PLURAL}").status != HTTPStatus.OK:
-            assert time.monotonic() < deadline, "the CRD is not served"
-            time.sleep(0.05)
+        eventually(lambda: self.call("GET", f"/apis/{API_VERSION}/{PLURAL}"), HTTPStatus.OK)
 
     @contextlib.contextmanager
     def other_group(self, crd: dict[str, Any], group: str) -> Iterator[str]:
@@ -77,6 +74,15 @@ class Api:
             yield group
         finally:
             self.control_plane.kubectl("delete", "crd", crd["metadata"]["name"])
+
+
+def eventually(call: Callable[[], Reply], status: int) -> Reply:
+    """Ask until that is the answer: a CRD is served, and its change takes effect, a moment after it was stored."""
+    deadline = time.monotonic() + 30
+    while (reply := call()).status != status:
+        assert time.monotonic() < deadline, reply
+        time.sleep(0.05)  # the API server tells nobody
+    return reply
 
 
 def jobs_path(namespace: str, name: str = "", *, group: str = GROUP) -> str:
