@@ -11,8 +11,8 @@ from esa_preload_operator.esa.accounts import AccountPool, Policy
 from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.transport import Connections
 from esa_preload_operator.services.clock import Clock
-from esa_preload_operator.services.records import Record, Records
 from esa_preload_operator.services.refresh import Refresher
+from esa_preload_operator.services.registry import Registry, TrackedResource
 from support.simulator import ACCESS_KEY_ID, SITE_ID, SimulatorProcess, job_id
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ async def pool() -> AsyncIterator[AccountPool]:
 
 
 async def test_a_namespace_that_may_not_use_the_credentials_does_not_take_the_others_down(pool: AccountPool) -> None:
-    records, woken = Records(), list[ObjectRef]()
+    records, woken = Registry(), list[ObjectRef]()
     refresher = Refresher(pool, records, Clock(), 1, 1, wake=woken.append)
     for number, ref in enumerate((EXCLUDED, ALLOWED), start=1):
-        records.put(Record(ref, uid=ref.name, created="", job_id=job_id(number)))
+        records.put(TrackedResource(ref, uid=ref.name, created="", job_id=job_id(number)))
         refresher.track(ref, secret_name=None, site_id=SITE_ID, job_id=job_id(number), known=0, running=False)
     await refresher.refresh(("", None, SITE_ID))
     excluded, allowed = records.get(EXCLUDED), records.get(ALLOWED)
     assert excluded is not None
     assert allowed is not None
-    assert (allowed.trouble, allowed.latest is not None) == (None, True)
-    assert (excluded.doubt, excluded.latest) == (True, None)
+    assert (allowed.site_problem, allowed.pending_refresh is not None) == (None, True)
+    assert (excluded.needs_verification, excluded.pending_refresh) == (True, None)
     assert set(woken) == {EXCLUDED, ALLOWED}

@@ -21,9 +21,9 @@ from lupa.lua51 import LuaError
 from esa_preload_operator.domain import errors
 from esa_preload_operator.domain.cleaning import format_time, parse_time
 from esa_preload_operator.domain.conditions import BLOCKING, DEGRADED_AFTER, TABLE, State, judged, verdict_of
-from esa_preload_operator.domain.errors import Healer, Problem, Reason
+from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.reset_values import Phase, ResetRecord, Write
+from esa_preload_operator.domain.reset_values import Phase, ResetState, Write
 from esa_preload_operator.domain.status import composed, refreshed, troubled, view_of
 from esa_preload_operator.domain.tokens import normalise
 from esa_preload_operator.esa.accounts import Policy
@@ -55,17 +55,17 @@ discovery_script = Sandbox(DISCOVERY)
 reset_script = Sandbox(RESET, clock=lambda: WALL)
 
 PROBLEMS = [
-    Problem("Code", "text", healer, reason)
-    for healer, reason in [
-        (Healer.TIME, Reason.THROTTLED),
-        (Healer.TIME, Reason.SERVICE_UNAVAILABLE),
-        *((Healer.ACCOUNT, reason) for reason in sorted(BLOCKING)),
-        (Healer.ACCOUNT, Reason.CRD_OUTDATED),
-        (Healer.AUTHOR, Reason.JOB_NOT_FOUND),
-        (Healer.AUTHOR, Reason.JOB_CLAIMED),
-        (Healer.AUTHOR, Reason.INVALID_JOB_ID),
-        (Healer.AUTHOR, Reason.INVALID_SPEC),
-        (Healer.AUTHOR, Reason.ESA_ERROR),
+    Problem("Code", "text", error_class, reason)
+    for error_class, reason in [
+        (ErrorClass.TRANSIENT, Reason.THROTTLED),
+        (ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE),
+        *((ErrorClass.BLOCKED, reason) for reason in sorted(BLOCKING)),
+        (ErrorClass.BLOCKED, Reason.CRD_OUTDATED),
+        (ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND),
+        (ErrorClass.TERMINAL, Reason.JOB_CLAIMED),
+        (ErrorClass.TERMINAL, Reason.INVALID_JOB_ID),
+        (ErrorClass.TERMINAL, Reason.INVALID_SPEC),
+        (ErrorClass.TERMINAL, Reason.ESA_ERROR),
     ]
 ]
 problems = st.sampled_from(PROBLEMS)
@@ -148,7 +148,7 @@ def test_whatever_the_reset_protocol_writes_shows_as_the_table_and_the_open_requ
     before = data.draw(statuses)
     asked, taken, handled = (data.draw(asked_maps) for _ in range(3))
     job = resource(before.model_copy(update={"conditions": []}), asked)
-    record = ResetRecord(phase, "job1", tokens=tuple(sorted(taken.items())), message="m")
+    record = ResetState(phase, "job1", tokens=tuple(sorted(taken.items())), message="m")
     write = Write(
         view_of(job), record, tuple(sorted(handled.items())), job=EsaJob("job1") if seen else None, problem=problem
     )
@@ -196,8 +196,8 @@ def as_lua_keeps(value: Any) -> Any:
 def test_every_error_that_the_account_heals_turns_degraded_and_no_other() -> None:
     known = [*errors._CODES.values(), *(verdict for _, verdict in errors._PREFIXES)]
     known += [errors.classify("Unheard", 400), errors.classify("Unheard", 500)]
-    for healer, reason in known:
-        assert (reason in BLOCKING) == (healer is Healer.ACCOUNT), reason
+    for error_class, reason in known:
+        assert (reason in BLOCKING) == (error_class is ErrorClass.BLOCKED), reason
     for allowed, asked in (("a", "a"), ("a", "b")):
         with pytest.raises(errors.EsaError) as refused:
             Policy(own_namespace="o", secret_names=[allowed]).check("n", None if allowed == asked else asked)

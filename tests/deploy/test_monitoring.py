@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from esa_preload_operator.domain import errors
-from esa_preload_operator.domain.errors import Healer, Reason
+from esa_preload_operator.domain.errors import ErrorClass, Reason
 from esa_preload_operator.runtime.health import WATCH_SILENCE
 from esa_preload_operator.runtime.metrics import Metrics
 from support.queries import FOLDER, alerts, dashboard, queries, unanswerable
@@ -109,7 +109,7 @@ def test_alerts_by_code_know_every_code_and_no_other(alert: str, reasons: set[Re
 
 def test_what_the_account_heals_raises_an_alert_but_for_a_full_quota() -> None:
     known = [*errors._CODES.values(), *(verdict for _, verdict in errors._PREFIXES)]
-    assert {reason for healer, reason in known if healer is Healer.ACCOUNT} == {
+    assert {reason for error_class, reason in known if error_class is ErrorClass.BLOCKED} == {
         Reason.ACCESS_DENIED,
         Reason.CREDENTIALS_INVALID,
         Reason.QUOTA_EXCEEDED,

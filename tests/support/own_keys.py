@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Reason
 from esa_preload_operator.esa.own import OwnCredentials
 from support.cloud import Cloud, token
 
@@ -69,7 +69,7 @@ class Bench:
         with pytest.raises(EsaError) as caught:
             await self.own.find()
         problem = caught.value.problem
-        assert (problem.healer, problem.delivery) == (Healer.ACCOUNT, Delivery.NEVER_SENT)
+        assert (problem.error_class, problem.delivery) == (ErrorClass.BLOCKED, Delivery.NEVER_SENT)
         assert caught.value.__cause__ is None
         return caught.value
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.reset import advance
 from esa_preload_operator.domain.reset_values import (
     Conflicted,
-    Happening,
+    Input,
+    LocalState,
     Look,
     Looked,
-    Memory,
     Moment,
     Observed,
     Rules,
@@ -26,21 +26,21 @@ from esa_preload_operator.domain.reset_values import (
 from esa_preload_operator.resources.job import RESET_KEY
 
 WALL = 1_800_000_000.0
-"""Epoch seconds at which the steady clock stands at 0."""
+"""Epoch seconds at which the monotonic clock stands at 0."""
 CREATED = WALL - 86_400.0
 
 S = TypeVar("S", bound=Step)
 
 
 def problem(
-    code: str = "TooManyRequests", healer: Healer = Healer.TIME, delivery: Delivery = Delivery.REFUSED
+    code: str = "TooManyRequests", error_class: ErrorClass = ErrorClass.TRANSIENT, delivery: Delivery = Delivery.REFUSED
 ) -> Problem:
     """An error as ESA's adapter reports it."""
-    return Problem(code=code, message="said so", healer=healer, reason=Reason.ESA_ERROR, delivery=delivery)
+    return Problem(code=code, message="said so", error_class=error_class, reason=Reason.ESA_ERROR, delivery=delivery)
 
 
 LOST = problem("Timeout", delivery=Delivery.UNKNOWN)
-NOT_FOUND = problem("InvalidJob.NotFound", healer=Healer.AUTHOR)
+NOT_FOUND = problem("InvalidJob.NotFound", error_class=ErrorClass.TERMINAL)
 
 
 def job(url_submitted: int = 0, job_id: str = "J1") -> EsaJob:
@@ -63,7 +63,7 @@ class Resource:
         asked = dict(self.view.asked) | {key: token}
         self.edit(asked=tuple(sorted(entry for entry in asked.items() if entry[1])))
 
-    def take(self, write: Write) -> Happening:
+    def take(self, write: Write) -> Input:
         """Store a status if the version is still the one that the writer saw."""
         if write.view.version != self.view.version:
             return Conflicted()
@@ -76,17 +76,17 @@ class Process:
     """One process with its memory."""
 
     name: str = "p0"
-    memory: Memory = field(default_factory=Memory)
+    memory: LocalState = field(default_factory=LocalState)
     rules: Rules = field(default_factory=lambda: Rules(owner="p0"))
     at: float = 0.0
-    """The steady clock in seconds."""
+    """The monotonic clock in seconds."""
 
     def __post_init__(self) -> None:
         self.rules = replace(self.rules, owner=self.name)
 
-    def on(self, happened: Happening) -> Step:
+    def on(self, happened: Input) -> Step:
         """Tell the process what happened."""
-        now = Moment(wall=WALL + self.at, steady=self.at)
+        now = Moment(wall=WALL + self.at, monotonic=self.at)
         self.memory, step = advance(self.memory, happened, now, self.rules)
         return step
 

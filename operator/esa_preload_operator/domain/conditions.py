@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from esa_preload_operator.domain.cleaning import clean_text, cut
-from esa_preload_operator.domain.errors import Healer, Problem, Reason
+from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.resources.job import Condition
 
@@ -67,10 +67,10 @@ TABLE: Final[dict[State, Row]] = {
     State.STALLED: Row("False", "False", "True", "Failed", "Degraded"),
 }
 
-_STATE_OF_HEALER: Final = {
-    Healer.TIME: State.WAITING,
-    Healer.ACCOUNT: State.BLOCKED,
-    Healer.AUTHOR: State.STALLED,
+_STATE_OF_CLASS: Final = {
+    ErrorClass.TRANSIENT: State.WAITING,
+    ErrorClass.BLOCKED: State.BLOCKED,
+    ErrorClass.TERMINAL: State.STALLED,
 }
 
 
@@ -85,7 +85,7 @@ class Verdict:
 
 def verdict_of(problem: Problem) -> Verdict:
     """Say what a problem makes of a resource."""
-    state = State.STALLED if problem.reason is Reason.CRD_OUTDATED else _STATE_OF_HEALER[problem.healer]
+    state = State.STALLED if problem.reason is Reason.CRD_OUTDATED else _STATE_OF_CLASS[problem.error_class]
     return Verdict(state, problem.reason, str(problem))
 
 

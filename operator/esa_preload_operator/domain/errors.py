@@ -1,19 +1,19 @@
-"""What can go wrong, sorted by who heals it and by what it says about the call that failed."""
+"""What can go wrong, sorted by what ends it and by what it says about the call that failed."""
 
 import enum
 from dataclasses import dataclass
 from typing import Final
 
 
-class Healer(enum.Enum):
-    """Who has to move for an error to go away."""
+class ErrorClass(enum.Enum):
+    """What kind of error it is, and so what ends it."""
 
-    TIME = "time"
-    """Throttling, outages, lost connections: wait and try again."""
-    ACCOUNT = "account"
-    """Permissions, credentials, quota: the account's owner acts, the operator keeps trying slowly."""
-    AUTHOR = "author"
-    """The resource itself is wrong: only a change of it helps."""
+    TRANSIENT = "transient"
+    """Throttling, outages, lost connections: retried automatically."""
+    BLOCKED = "blocked"
+    """Permissions, credentials, quota, codes that are not known: needs the account's owner, retried slowly."""
+    TERMINAL = "terminal"
+    """The resource itself is wrong: needs a change of the resource."""
 
 
 class Delivery(enum.Enum):
@@ -71,7 +71,7 @@ class Problem:
 
     code: str
     message: str
-    healer: Healer
+    error_class: ErrorClass
     reason: Reason
     delivery: Delivery = Delivery.REFUSED
     request_id: str = ""
@@ -85,47 +85,47 @@ class Problem:
 
 
 class EsaError(Exception):
-    """A call to ESA, or the search for its credentials, failed; `problem` says why and who heals it."""
+    """A call to ESA, or the search for its credentials, failed; `problem` says why, and what ends it."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
 
 
-_TIME: Final = Healer.TIME
-_ACCOUNT: Final = Healer.ACCOUNT
-_AUTHOR: Final = Healer.AUTHOR
+_TRANSIENT: Final = ErrorClass.TRANSIENT
+_BLOCKED: Final = ErrorClass.BLOCKED
+_TERMINAL: Final = ErrorClass.TERMINAL
 
-_CODES: Final[dict[str, tuple[Healer, Reason]]] = {
-    "TooManyRequests": (_TIME, Reason.THROTTLED),
-    "ServiceUnavailable": (_TIME, Reason.SERVICE_UNAVAILABLE),
-    "InternalError": (_TIME, Reason.SERVICE_UNAVAILABLE),
-    "InternalException": (_TIME, Reason.SERVICE_UNAVAILABLE),
-    "LockFailed": (_TIME, Reason.SERVICE_UNAVAILABLE),
-    "SignatureNonceUsed": (_TIME, Reason.SERVICE_UNAVAILABLE),
-    "InvalidUid.PermissionDenied": (_ACCOUNT, Reason.ACCESS_DENIED),
-    "NoPermission": (_ACCOUNT, Reason.ACCESS_DENIED),
-    "SignatureDoesNotMatch": (_ACCOUNT, Reason.CREDENTIALS_INVALID),
-    "IncompleteSignature": (_ACCOUNT, Reason.CREDENTIALS_INVALID),
-    "InvalidTimeStamp.Expired": (_ACCOUNT, Reason.CREDENTIALS_INVALID),
-    "InvalidJob.JobCountOfSiteFull": (_ACCOUNT, Reason.QUOTA_EXCEEDED),
-    "InvalidJob.NotFound": (_AUTHOR, Reason.JOB_NOT_FOUND),
-    "InvalidParameter.ObjectId": (_AUTHOR, Reason.INVALID_JOB_ID),
-    "InvalidEndTime.Mismatch": (_AUTHOR, Reason.INVALID_SPEC),
-    "MissingOssUrl": (_AUTHOR, Reason.INVALID_SPEC),
-    "MissingUrlList": (_AUTHOR, Reason.INVALID_SPEC),
+_CODES: Final[dict[str, tuple[ErrorClass, Reason]]] = {
+    "TooManyRequests": (_TRANSIENT, Reason.THROTTLED),
+    "ServiceUnavailable": (_TRANSIENT, Reason.SERVICE_UNAVAILABLE),
+    "InternalError": (_TRANSIENT, Reason.SERVICE_UNAVAILABLE),
+    "InternalException": (_TRANSIENT, Reason.SERVICE_UNAVAILABLE),
+    "LockFailed": (_TRANSIENT, Reason.SERVICE_UNAVAILABLE),
+    "SignatureNonceUsed": (_TRANSIENT, Reason.SERVICE_UNAVAILABLE),
+    "InvalidUid.PermissionDenied": (_BLOCKED, Reason.ACCESS_DENIED),
+    "NoPermission": (_BLOCKED, Reason.ACCESS_DENIED),
+    "SignatureDoesNotMatch": (_BLOCKED, Reason.CREDENTIALS_INVALID),
+    "IncompleteSignature": (_BLOCKED, Reason.CREDENTIALS_INVALID),
+    "InvalidTimeStamp.Expired": (_BLOCKED, Reason.CREDENTIALS_INVALID),
+    "InvalidJob.JobCountOfSiteFull": (_BLOCKED, Reason.QUOTA_EXCEEDED),
+    "InvalidJob.NotFound": (_TERMINAL, Reason.JOB_NOT_FOUND),
+    "InvalidParameter.ObjectId": (_TERMINAL, Reason.INVALID_JOB_ID),
+    "InvalidEndTime.Mismatch": (_TERMINAL, Reason.INVALID_SPEC),
+    "MissingOssUrl": (_TERMINAL, Reason.INVALID_SPEC),
+    "MissingUrlList": (_TERMINAL, Reason.INVALID_SPEC),
 }
-_PREFIXES: Final[tuple[tuple[str, tuple[Healer, Reason]], ...]] = (
-    ("Throttling", (_TIME, Reason.THROTTLED)),
-    ("Forbidden", (_ACCOUNT, Reason.ACCESS_DENIED)),
-    ("NoPermission", (_ACCOUNT, Reason.ACCESS_DENIED)),
-    ("InvalidAccessKeyId", (_ACCOUNT, Reason.CREDENTIALS_INVALID)),
-    ("InvalidSecurityToken", (_ACCOUNT, Reason.CREDENTIALS_INVALID)),
+_PREFIXES: Final[tuple[tuple[str, tuple[ErrorClass, Reason]], ...]] = (
+    ("Throttling", (_TRANSIENT, Reason.THROTTLED)),
+    ("Forbidden", (_BLOCKED, Reason.ACCESS_DENIED)),
+    ("NoPermission", (_BLOCKED, Reason.ACCESS_DENIED)),
+    ("InvalidAccessKeyId", (_BLOCKED, Reason.CREDENTIALS_INVALID)),
+    ("InvalidSecurityToken", (_BLOCKED, Reason.CREDENTIALS_INVALID)),
 )
 
 
-def classify(code: str, http_status: int) -> tuple[Healer, Reason]:
-    """Say who heals an error code; the HTTP status only fills the gaps, because ESA throttles with 400.
+def classify(code: str, http_status: int) -> tuple[ErrorClass, Reason]:
+    """Return the class of an error code; the HTTP status only fills the gaps, because ESA throttles with 400.
 
     Source: ESA API, common error codes and the error codes of ResetScheduledPreloadJob.
     """
@@ -135,8 +135,8 @@ def classify(code: str, http_status: int) -> tuple[Healer, Reason]:
         if code.startswith(prefix):
             return verdict
     if code.endswith(".ServiceBusy") or http_status >= 500:
-        return _TIME, Reason.SERVICE_UNAVAILABLE
-    return _AUTHOR, Reason.ESA_ERROR
+        return _TRANSIENT, Reason.SERVICE_UNAVAILABLE
+    return _TERMINAL, Reason.ESA_ERROR
 
 
 class StoreError(Exception):

@@ -71,7 +71,7 @@ class Accounts(Protocol):
         """Return the account of a Secret, or the operator's own one where `secret_name` is None.
 
         Raises:
-            EsaError: no such Secret, keys missing, or not allowed (healer ACCOUNT, delivery NEVER_SENT).
+            EsaError: no such Secret, keys missing, or not allowed (error_class ACCOUNT, delivery NEVER_SENT).
         """
         ...
 

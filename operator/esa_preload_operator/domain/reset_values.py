@@ -22,7 +22,7 @@ class Phase(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ResetRecord:
+class ResetState:
     """`status.reset` as a value. A record in phase InFlight is an *intent*: a call may follow, or has followed."""
 
     phase: str
@@ -49,7 +49,7 @@ class View:
     job_id: str
     asked: Tokens = ()
     handled: Tokens = ()
-    record: ResetRecord | None = None
+    record: ResetState | None = None
     created: float = 0.0
     changed: bool = False
     """The spec has changed since the last status was written."""
@@ -59,11 +59,11 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The clocks, read once for one step: `wall` in epoch seconds, `steady` on the monotonic clock."""
+    """The clocks, read once for one step: `wall` in epoch seconds, `monotonic` on the monotonic clock."""
 
     wall: float
-    steady: float
-    chance: float = 0.5
+    monotonic: float
+    jitter: float = 0.5
     """A random number from 0 to 1, for jitter."""
 
 
@@ -91,7 +91,7 @@ class Rules:
 class Answer:
     """The definite answer to the call that followed `intent`; it lives in memory until its outcome is stored."""
 
-    intent: ResetRecord
+    intent: ResetState
     result: EsaJob | Problem
     again: bool = False
     """The call was a signed request that had been sent before, and only this one was answered."""
@@ -126,7 +126,7 @@ class Write:
     """Store a status on condition that the resource is still the version that `view` shows."""
 
     view: View
-    record: ResetRecord | None
+    record: ResetState | None
     handled: Tokens
     job: EsaJob | None = None
     """Fields of the job to store along."""
@@ -145,19 +145,19 @@ class Write:
 class Send:
     """Call ResetScheduledPreloadJob once, if it leaves no later than `not_after` on the monotonic clock."""
 
-    intent: ResetRecord
+    intent: ResetState
     not_after: float
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class Wait:
     """Nothing to do before `until` on the monotonic clock; None: before something changes."""
 
     until: float | None = None
     problem: Problem | None = None
 
 
-Step = Read | Look | Write | Send | Rest
+Step = Read | Look | Write | Send | Wait
 
 
 # What happened.
@@ -224,7 +224,7 @@ class CallFailed:
     problem: Problem
 
 
-Happening = Observed | Looked | LookFailed | Stored | Conflicted | WriteLost | WriteRefused | Answered | CallFailed
+Input = Observed | Looked | LookFailed | Stored | Conflicted | WriteLost | WriteRefused | Answered | CallFailed
 
 
 class Stage(enum.Enum):
@@ -239,7 +239,7 @@ class Stage(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class LocalState:
     """What this process alone knows about the resets of one resource; a crash loses it, and nothing depends on it."""
 
     uid: str = ""
@@ -251,9 +251,9 @@ class Memory:
     begun: float = 0.0
     """When the intent's write was begun, on the monotonic clock."""
     answer: Answer | None = None
-    unsent: ResetRecord | None = None
+    unsent: ResetState | None = None
     """An intent of mine of which I know that nothing was sent."""
-    seen: tuple[ResetRecord, float] | None = None
+    seen: tuple[ResetState, float] | None = None
     """An intent whose answer I don't have, and when I first saw it on the monotonic clock."""
     not_before: float = 0.0
     failures: int = 0

@@ -6,7 +6,7 @@ from esa_preload_operator.domain.cleaning import format_time, parse_time
 from esa_preload_operator.domain.conditions import READY, State, Verdict, find, judged, verdict_of, with_urls
 from esa_preload_operator.domain.errors import Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.reset_values import Phase, ResetRecord, View, Write
+from esa_preload_operator.domain.reset_values import Phase, ResetState, View, Write
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.tokens import asked_tokens
 from esa_preload_operator.resources.durations import parse_duration
@@ -37,10 +37,10 @@ def _interval(text: str) -> float:
         return 0.0
 
 
-def _record_of(reset: ResetStatus | None) -> ResetRecord | None:
+def _record_of(reset: ResetStatus | None) -> ResetState | None:
     if reset is None or not reset.phase:
         return None
-    return ResetRecord(
+    return ResetState(
         phase=reset.phase,
         job_id=reset.job_id,
         tokens=tuple(sorted(reset.tokens.items())),
@@ -60,7 +60,7 @@ def _signing_of(signing: SigningStatus | None) -> Signing | None:
     return None if signing is None else Signing(nonce=signing.nonce, date=signing.date, signer=signing.signer)
 
 
-def _reset_of(record: ResetRecord | None) -> ResetStatus | None:
+def _reset_of(record: ResetState | None) -> ResetStatus | None:
     if record is None:
         return None
     return ResetStatus(

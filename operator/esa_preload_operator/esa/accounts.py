@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason, StoreUnavailableError
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason, StoreUnavailableError
 from esa_preload_operator.domain.ports import EsaAccount
 from esa_preload_operator.esa.client import EsaClient, Observe, ignore
 from esa_preload_operator.esa.credentials import Credentials, from_secret, unusable
@@ -114,7 +114,9 @@ class AccountPool:
             data = await self._read_secret(namespace, name)
         except StoreUnavailableError as error:
             message = f"Secret {namespace}/{name} could not be read"
-            problem = Problem("SecretUnreadable", message, Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.NEVER_SENT)
+            problem = Problem(
+                "SecretUnreadable", message, ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.NEVER_SENT
+            )
             raise EsaError(problem) from error
         if data is None:
             raise unusable(Reason.CREDENTIALS_MISSING, f"Secret {namespace}/{name} does not exist")

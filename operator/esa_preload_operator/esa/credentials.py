@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
 
 KEY_ID: Final = "accessKeyId"
 KEY_SECRET: Final = "accessKeySecret"  # noqa: S105 - the name of a key in a Secret, no password
@@ -54,7 +54,7 @@ def signer(credentials: Credentials, host: str) -> str:
 
 def unusable(reason: Reason, message: str) -> EsaError:
     """Credentials that can't be used: the account's owner heals that, and no request has left."""
-    return EsaError(Problem(reason.value, message, Healer.ACCOUNT, reason, Delivery.NEVER_SENT))
+    return EsaError(Problem(reason.value, message, ErrorClass.BLOCKED, reason, Delivery.NEVER_SENT))
 
 
 def from_environment(environment: Mapping[str, str]) -> Credentials | None:

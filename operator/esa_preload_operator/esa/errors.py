@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from esa_preload_operator.domain.cleaning import clean_text
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason, classify
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason, classify
 from esa_preload_operator.esa.throttle import MAX_RETRY_AFTER
 
 MAX_MESSAGE: Final = 1024
@@ -57,7 +57,7 @@ def unreadable(message: str, request_id: str = "", http_status: int = 200) -> Es
         Problem(
             "UnreadableAnswer",
             message,
-            Healer.TIME,
+            ErrorClass.TRANSIENT,
             Reason.SERVICE_UNAVAILABLE,
             Delivery.UNKNOWN,
             request_id,
@@ -68,7 +68,7 @@ def unreadable(message: str, request_id: str = "", http_status: int = 200) -> Es
 
 def lost(code: str, message: str, delivery: Delivery) -> EsaError:
     """No answer at all; `delivery` says if the request had left."""
-    return EsaError(Problem(code, message, Healer.TIME, Reason.SERVICE_UNAVAILABLE, delivery))
+    return EsaError(Problem(code, message, ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, delivery))
 
 
 def conceal(text: object, hidden: Sequence[str], limit: int) -> str:
@@ -96,14 +96,14 @@ def _problem(answer: Answer, fields: Any, request_id: str, hidden: Sequence[str]
     if refused and code == _NONCE_USED:
         delivery = Delivery.RECEIVED
     if not code:
-        healer, reason = Healer.TIME, Reason.SERVICE_UNAVAILABLE
+        error_class, reason = ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE
         code, message = "UnreadableAnswer", f"HTTP {answer.status} without an error code"
     else:
-        healer, reason = classify(code, answer.status)
+        error_class, reason = classify(code, answer.status)
         message = conceal(_field(fields, "Message"), hidden, MAX_MESSAGE) or f"HTTP {answer.status}"
     if pause is not None and classify(code, 400)[1] is Reason.ESA_ERROR:
-        healer, reason = Healer.TIME, Reason.THROTTLED
-    return Problem(code, message, healer, reason, delivery, request_id, answer.status, pause)
+        error_class, reason = ErrorClass.TRANSIENT, Reason.THROTTLED
+    return Problem(code, message, error_class, reason, delivery, request_id, answer.status, pause)
 
 
 def _code(fields: Any, hidden: Sequence[str]) -> str:

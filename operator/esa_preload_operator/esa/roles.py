@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
 from esa_preload_operator.domain.cleaning import format_time, parse_time
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.esa.credentials import Credentials, checked
 from esa_preload_operator.esa.errors import Answer, read_json
 from esa_preload_operator.esa.signature import canonical_query
@@ -245,7 +245,7 @@ def _none(code: str, message: str, http_status: int = 0, *, request_id: str = ""
         Problem(
             code,
             message,
-            Healer.ACCOUNT,
+            ErrorClass.BLOCKED,
             Reason.CREDENTIALS_INVALID,
             Delivery.NEVER_SENT,
             request_id,
@@ -260,7 +260,7 @@ def _blamed(problem: Problem, where: str) -> EsaError:
         replace(
             problem,
             message=f"{where}: {problem.message}",
-            healer=Healer.ACCOUNT,
+            error_class=ErrorClass.BLOCKED,
             reason=Reason.CREDENTIALS_INVALID,
             delivery=Delivery.NEVER_SENT,
         )

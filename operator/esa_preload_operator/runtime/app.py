@@ -19,9 +19,9 @@ from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import Body, WorkQueue
 from esa_preload_operator.runtime.settings import Settings
 from esa_preload_operator.runtime.tracing import NoTraces
-from esa_preload_operator.services.reconcile import Reconciler, has_adopted, hurry_up
-from esa_preload_operator.services.records import Records
+from esa_preload_operator.services.reconcile import Reconciler, has_adopted, reset_backoff
 from esa_preload_operator.services.refresh import Refresher
+from esa_preload_operator.services.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class App:
     secrets: SecretCache
     leadership: Elector | NoElection
     queue: WorkQueue
-    records: Records
+    records: Registry
     refresher: Refresher
     reconciler: Reconciler
     metrics: Metrics
@@ -138,7 +138,7 @@ class App:
         self.refresher.credentials_changed(namespace, name)
         for record in self.records:
             if record.ref.namespace == namespace and record.secret_name == name:
-                hurry_up(record)
+                reset_backoff(record)
                 self.queue.add(record.ref)
 
     def own_credentials_healed(self) -> None:
@@ -146,7 +146,7 @@ class App:
         self.refresher.credentials_changed("", None)
         for record in self.records:
             if record.secret_name is None:
-                hurry_up(record)
+                reset_backoff(record)
                 self.queue.add(record.ref)
 
 

@@ -28,9 +28,9 @@ from esa_preload_operator.runtime.settings import Settings, SettingsError
 from esa_preload_operator.runtime.tracing import open_traces
 from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.reconcile import Reconciler
-from esa_preload_operator.services.records import Records
 from esa_preload_operator.services.refresh import Refresher
-from esa_preload_operator.services.reset import Outside
+from esa_preload_operator.services.registry import Registry
+from esa_preload_operator.services.reset import Ports
 
 LEASE_NAME: Final = "esa-preload-operator"
 _WORK_SLACK: Final = 120.0
@@ -82,10 +82,10 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         observe=traces.observing(metrics.called),
         on_healed=lambda: app.own_credentials_healed(),  # noqa: PLW0108 - the app comes later
     )
-    records = Records()
+    records = Registry()
     wake = functools.partial(queue.add, urgent=False)
     refresher = Refresher(accounts, records, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
-    outside = Outside(
+    ports = Ports(
         store=traces.store(JobRepository(connection)),
         accounts=accounts,
         events=EventRecorder(connection, pod),
@@ -93,7 +93,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         observer=metrics,
         clock=clock,
     )
-    reconciler = Reconciler(outside, rules_of(settings, identity), records, refresher)
+    reconciler = Reconciler(ports, rules_of(settings, identity), records, refresher)
     app = App(
         settings=settings,
         connection=connection,
@@ -122,7 +122,7 @@ def _lease_namespace(settings: Settings, connection: Connection) -> str:
     return settings.lease_namespace or connection.namespace or "default"
 
 
-def _health(settings: Settings, queue: WorkQueue, metrics: Metrics, records: Records) -> Health:
+def _health(settings: Settings, queue: WorkQueue, metrics: Metrics, records: Registry) -> Health:
     metrics.watch_gauges(
         depth=queue.depth,
         unfinished=queue.unfinished_work,

@@ -9,7 +9,7 @@ from esa_preload_operator.domain.reset_values import Moment
 class Clock:
     """Wall and monotonic clock, and chance for jitter."""
 
-    def steady(self) -> float:
+    def monotonic(self) -> float:
         """Return seconds on the monotonic clock."""
         return time.monotonic()
 
@@ -19,4 +19,4 @@ class Clock:
 
     def now(self) -> Moment:
         """Read all of them once."""
-        return Moment(wall=time.time(), steady=time.monotonic(), chance=random.random())  # noqa: S311 - jitter
+        return Moment(wall=time.time(), monotonic=time.monotonic(), jitter=random.random())  # noqa: S311 - jitter

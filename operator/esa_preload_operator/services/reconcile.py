@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from esa_preload_operator.domain.conditions import newly_rejected, shows, verdict_of
 from esa_preload_operator.domain.errors import (
+    ErrorClass,
     EsaError,
-    Healer,
     ObjectGoneError,
     Problem,
     Reason,
@@ -20,7 +20,7 @@ from esa_preload_operator.domain.errors import (
 )
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.reset import advance, hurry
-from esa_preload_operator.domain.reset_values import Observed, Phase, Rest, Rules
+from esa_preload_operator.domain.reset_values import Observed, Phase, Rules, Wait
 from esa_preload_operator.domain.retry import retry_delay
 from esa_preload_operator.domain.status import (
     acknowledged,
@@ -32,9 +32,9 @@ from esa_preload_operator.domain.status import (
     view_of,
 )
 from esa_preload_operator.resources.job import Metadata, ScheduledPreloadJob, Spec, Status
-from esa_preload_operator.services.records import Record, Records
 from esa_preload_operator.services.refresh import Refresher
-from esa_preload_operator.services.reset import LeadershipLostError, Outside, ResetRun, book, store_status
+from esa_preload_operator.services.registry import Registry, TrackedResource
+from esa_preload_operator.services.reset import LeadershipLostError, Ports, ResetRun, book, store_status
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +43,9 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """The one way in which resources are handled. At most one `reconcile` per resource runs at a time."""
 
-    outside: Outside
+    ports: Ports
     rules: Rules
-    records: Records
+    records: Registry
     refresher: Refresher
 
     async def reconcile(self, ref: ObjectRef, seen: Mapping[str, Any] | None) -> float | None:
@@ -57,29 +57,29 @@ class Reconciler:
             LeadershipLostError: somebody else may act now.
             StoreError: the API server does not answer; come back later.
         """
-        if self.outside.clock.steady() >= self.outside.leadership.valid_until():
+        if self.ports.clock.monotonic() >= self.ports.leadership.valid_until():
             raise LeadershipLostError
-        body = seen if seen is not None else await self.outside.store.read(ref)
+        body = seen if seen is not None else await self.ports.store.read(ref)
         if body is None:
             self.forget(ref)
             return None
         job, complaint = read_job(body)
-        record = self.recall(job)
+        record = self.upsert(job)
         if job.metadata.deletion_timestamp is not None:
             return None
         complaint = complaint or self._claim_against(record, job)
         if complaint is not None:
-            return await self._complain(record, job, complaint)
-        run = ResetRun(self.outside, self.rules, record, job)
+            return await self._report(record, job, complaint)
+        run = ResetRun(self.ports, self.rules, record, job)
         rest = await run.run(fresh=seen is None)
         if run.gone:
             self.forget(ref)
             return None
         if run.written:
-            record.latest = None
+            record.pending_refresh = None
         if rest.problem is not None and rest.until is None:  # only the author helps, unless the job turns up by itself
-            now = self.outside.clock.now()
-            record.retry_at = now.steady + retry_delay(rest.problem, 1, now.chance)
+            now = self.ports.clock.now()
+            record.retry_at = now.monotonic + retry_delay(rest.problem, 1, now.jitter)
         elif rest.problem is not None or _busy(run.job):
             self._track(record, run.job)
             return rest.until
@@ -91,23 +91,23 @@ class Reconciler:
         So 10,000 idle resources cost no queue, no write and no call when the operator starts.
         """
         job, complaint = read_job(body)
-        record = self.recall(job)
+        record = self.upsert(job)
         if job.metadata.deletion_timestamp is not None:
             return True
         if complaint is not None or self._claim_against(record, job) is not None:
             return False
-        _, step = advance(record.memory, Observed(view_of(job)), self.outside.clock.now(), self.rules)
-        idle = step == Rest() and self._settled(job) and not record.doubt and record.trouble is None
-        if idle and record.latest is None:
+        _, step = advance(record.memory, Observed(view_of(job)), self.ports.clock.now(), self.rules)
+        idle = step == Wait() and self._settled(job) and not record.needs_verification and record.site_problem is None
+        if idle and record.pending_refresh is None:
             self._track(record, job)
             return True
         return False
 
-    def _claim_against(self, record: Record, job: ScheduledPreloadJob) -> Problem | None:
+    def _claim_against(self, record: TrackedResource, job: ScheduledPreloadJob) -> Problem | None:
         owner = self.records.owner_of(record.job_id)
         return None if owner is None or owner is record else claimed_by(owner, job)
 
-    def recall(self, job: ScheduledPreloadJob) -> Record:
+    def upsert(self, job: ScheduledPreloadJob) -> TrackedResource:
         """Return the record of a resource, a new one if another object has taken the name."""
         meta = job.metadata
         ref = ObjectRef(meta.namespace, meta.name)
@@ -116,12 +116,12 @@ class Reconciler:
             self.forget(ref)  # its deletion was not seen
             record = None
         if record is None:
-            record = self.records.put(Record(ref, meta.uid, meta.creation_timestamp, job.spec.job_id))
+            record = self.records.put(TrackedResource(ref, meta.uid, meta.creation_timestamp, job.spec.job_id))
         secret = job.spec.credentials_secret_ref
         name = secret.name if secret is not None else None
         if name != record.secret_name:
-            record.secret_name, record.proven = name, False
-            hurry_up(record)
+            record.secret_name, record.credentials_verified = name, False
+            reset_backoff(record)
         record.version = max(record.version, int(meta.resource_version))
         return record
 
@@ -132,7 +132,7 @@ class Reconciler:
         for rival in self.records.rivals_of(record.job_id) if record is not None else ():
             self.refresher.wake(rival)
 
-    async def _complain(self, record: Record, job: ScheduledPreloadJob, problem: Problem) -> float | None:
+    async def _report(self, record: TrackedResource, job: ScheduledPreloadJob, problem: Problem) -> float | None:
         """Show a problem once; say when to look again."""
         verdict = verdict_of(problem)
         told = shows(job.status.conditions, verdict) and job.status.observed_generation == job.metadata.generation
@@ -140,30 +140,35 @@ class Reconciler:
             told = told and any(condition.message == verdict.message for condition in job.status.conditions)
         if not told:
             logger.warning("%s: %s", record.ref, problem)
-            await self._store(record, job, troubled(job, problem, self.outside.clock.wall()))
-            await self.outside.events.post(job, problem.reason, str(problem), warning=True)
-        return record.retry_at if record.retry_at > self.outside.clock.steady() else None
+            await self._store(record, job, troubled(job, problem, self.ports.clock.wall()))
+            await self.ports.events.post(job, problem.reason, str(problem), warning=True)
+        return record.retry_at if record.retry_at > self.ports.clock.monotonic() else None
 
-    async def _look_after(self, record: Record, job: ScheduledPreloadJob) -> float | None:
+    async def _look_after(self, record: TrackedResource, job: ScheduledPreloadJob) -> float | None:
         """Adopt the job, or bring the status in line with what a refresh found."""
         status = job.status
-        steady = self.outside.clock.steady()
-        if record.trouble is not None:
+        monotonic = self.ports.clock.monotonic()
+        if record.site_problem is not None:
             record.retry_at = 0.0
-            await self._complain(record, job, record.trouble)
+            await self._report(record, job, record.site_problem)
             self._track(record, job)
             return None
-        if record.latest is not None and record.latest.id == record.job_id:
-            latest, record.latest = record.latest, None
+        if record.pending_refresh is not None and record.pending_refresh.id == record.job_id:
+            latest, record.pending_refresh = record.pending_refresh, None
             if facts(latest) != stored_facts(status) or not self._settled(job):
-                job = await self._store(record, job, refreshed(job, latest, self.outside.clock.wall()))
-        elif record.proven and not record.doubt and is_healthy(status) and not self._settled(job):
-            job = await self._store(record, job, acknowledged(job, self.outside.clock.wall()))
-        if self._settled(job) and not record.doubt:
+                job = await self._store(record, job, refreshed(job, latest, self.ports.clock.wall()))
+        elif (
+            record.credentials_verified
+            and not record.needs_verification
+            and is_healthy(status)
+            and not self._settled(job)
+        ):
+            job = await self._store(record, job, acknowledged(job, self.ports.clock.wall()))
+        if self._settled(job) and not record.needs_verification:
             record.failures = 0
             self._track(record, job)
             return None
-        if steady < record.retry_at:
+        if monotonic < record.retry_at:
             return record.retry_at
         return await self._look(record, job)
 
@@ -177,38 +182,38 @@ class Reconciler:
             and (is_healthy(status) or failed)
         )
 
-    async def _look(self, record: Record, job: ScheduledPreloadJob) -> float | None:
+    async def _look(self, record: TrackedResource, job: ScheduledPreloadJob) -> float | None:
         """Ask ESA for the job itself."""
-        clock = self.outside.clock
+        clock = self.ports.clock
         try:
-            account = await self.outside.accounts.account(record.ref.namespace, record.secret_name)
-            wait = book(record, account, 1, clock.steady())
+            account = await self.ports.accounts.account(record.ref.namespace, record.secret_name)
+            wait = book(record, account, 1, clock.monotonic())
             if wait is not None:
                 return wait
             seen = await account.get_job(record.job_id)
         except EsaError as error:
             return await self._failed_look(record, job, error.problem)
-        record.failures, record.retry_at, record.doubt = 0, 0.0, False
+        record.failures, record.retry_at, record.needs_verification = 0, 0.0, False
         if facts(seen) != stored_facts(job.status) or not self._settled(job) or not is_healthy(job.status):
             job = await self._store(record, job, refreshed(job, seen, clock.wall()))
         self._track(record, job)
         return None
 
-    async def _failed_look(self, record: Record, job: ScheduledPreloadJob, problem: Problem) -> float | None:
-        now = self.outside.clock.now()
+    async def _failed_look(self, record: TrackedResource, job: ScheduledPreloadJob, problem: Problem) -> float | None:
+        now = self.ports.clock.now()
         record.failures += 1
-        record.retry_at = now.steady + retry_delay(problem, record.failures, now.chance)
-        await self._complain(record, job, problem)
+        record.retry_at = now.monotonic + retry_delay(problem, record.failures, now.jitter)
+        await self._report(record, job, problem)
         return record.retry_at
 
-    async def _store(self, record: Record, job: ScheduledPreloadJob, status: Status) -> ScheduledPreloadJob:
+    async def _store(self, record: TrackedResource, job: ScheduledPreloadJob, status: Status) -> ScheduledPreloadJob:
         """Store a status that no reset depends on.
 
         Raises:
             StoreError: it was not stored, or may not have been; the queue comes back.
         """
         try:
-            body = await store_status(self.outside, record, job, status)
+            body = await store_status(self.ports, record, job, status)
         except ObjectGoneError:
             self.forget(record.ref)
             raise
@@ -219,13 +224,13 @@ class Reconciler:
         record.version = max(record.version, int(stored.metadata.resource_version))
         rejected = newly_rejected(job.status.conditions, stored.status.conditions)
         if rejected is not None:
-            await self.outside.events.post(stored, Reason.URLS_REJECTED, rejected, warning=True)
+            await self.ports.events.post(stored, Reason.URLS_REJECTED, rejected, warning=True)
         return stored
 
-    def _track(self, record: Record, job: ScheduledPreloadJob) -> None:
+    def _track(self, record: TrackedResource, job: ScheduledPreloadJob) -> None:
         """Let the refresh of the job's site watch over the resource from now on."""
         status = job.status
-        record.proven = record.proven or (self._settled(job) and is_healthy(status))
+        record.credentials_verified = record.credentials_verified or (self._settled(job) and is_healthy(status))
         known = self.records.get(record.ref) is record  # else it was deleted while it was worked on
         if known and status.job_id == job.spec.job_id and status.site_id:
             resetting = status.reset is not None and status.reset.phase in (Phase.IN_FLIGHT, Phase.RETRYING)
@@ -260,18 +265,18 @@ def has_adopted(job: Mapping[str, Any]) -> bool:
     return adopted and not claimed
 
 
-def hurry_up(record: Record) -> None:
+def reset_backoff(record: TrackedResource) -> None:
     """Try again at once what failed, because credentials may have changed."""
     record.memory = hurry(record.memory)
     record.retry_at, record.failures, record.booked = 0.0, 0, 0.0
-    record.doubt = record.doubt or record.trouble is not None
-    record.trouble = None
+    record.needs_verification = record.needs_verification or record.site_problem is not None
+    record.site_problem = None
 
 
-def claimed_by(owner: Record, job: ScheduledPreloadJob) -> Problem:
+def claimed_by(owner: TrackedResource, job: ScheduledPreloadJob) -> Problem:
     """Say that an older resource is about the same job."""
     message = f"spec.jobId {job.spec.job_id} belongs to the older resource {owner.ref}; delete one of the two resources"
-    return Problem("JobClaimed", message, Healer.AUTHOR, Reason.JOB_CLAIMED)
+    return Problem("JobClaimed", message, ErrorClass.TERMINAL, Reason.JOB_CLAIMED)
 
 
 def read_job(body: Mapping[str, Any]) -> tuple[ScheduledPreloadJob, Problem | None]:
@@ -280,7 +285,7 @@ def read_job(body: Mapping[str, Any]) -> tuple[ScheduledPreloadJob, Problem | No
         job = ScheduledPreloadJob.model_validate(body)
     except ValidationError as error:
         fields = ", ".join(".".join(str(part) for part in item["loc"]) for item in error.errors()[:5])
-        problem = Problem("InvalidSpec", f"cannot read {fields}", Healer.AUTHOR, Reason.INVALID_SPEC)
+        problem = Problem("InvalidSpec", f"cannot read {fields}", ErrorClass.TERMINAL, Reason.INVALID_SPEC)
         return _readable_part(body), problem
     return job, None
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from esa_preload_operator.domain.errors import EsaError, Healer, Problem, Reason
+from esa_preload_operator.domain.errors import ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.ports import Accounts, EsaAccount, ObjectRef
 from esa_preload_operator.domain.retry import retry_delay
 from esa_preload_operator.domain.status import facts
 from esa_preload_operator.services.clock import Clock
-from esa_preload_operator.services.records import Records
+from esa_preload_operator.services.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Refresher:
     """Lists the jobs of each site when it is due: often while something runs, rarely when idle."""
 
     accounts: Accounts
-    records: Records
+    records: Registry
     clock: Clock
     active_every: float
     idle_every: float
@@ -71,17 +71,17 @@ class Refresher:
         group = self._groups.get(key)
         now = self.clock.now()
         if group is None:
-            wait = self.active_every if running else self.idle_every * now.chance
-            group = self._groups[key] = Group(due=now.steady + wait)
+            wait = self.active_every if running else self.idle_every * now.jitter
+            group = self._groups[key] = Group(due=now.monotonic + wait)
             self._changed.set()
         member = group.members.get(ref)
         if member is None or member.job_id != job_id:
-            member = group.members[ref] = Member(job_id, known, _ACTIVE_ROUNDS if running else 0, now.steady)
+            member = group.members[ref] = Member(job_id, known, _ACTIVE_ROUNDS if running else 0, now.monotonic)
         elif member.known != known:
-            member.known, member.since = known, now.steady
+            member.known, member.since = known, now.monotonic
             member.rounds_left = _ACTIVE_ROUNDS if running else 0
-        if member.rounds_left and group.due > now.steady + self.active_every:
-            group.due = now.steady + self.active_every
+        if member.rounds_left and group.due > now.monotonic + self.active_every:
+            group.due = now.monotonic + self.active_every
             self._changed.set()
 
     def untrack(self, ref: ObjectRef) -> None:
@@ -105,7 +105,7 @@ class Refresher:
         """Refresh what is due, for ever; a site whose account is throttled does not hold up the others."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                now = self.clock.steady()
+                now = self.clock.monotonic()
                 for key, group in self._groups.items():
                     if group.due <= now:
                         group.due = math.inf
@@ -113,7 +113,7 @@ class Refresher:
                 self._changed.clear()
                 soonest = min((group.due for group in self._groups.values()), default=math.inf)
                 try:
-                    async with asyncio.timeout(min(self.idle_every, max(0.05, soonest - self.clock.steady()))):
+                    async with asyncio.timeout(min(self.idle_every, max(0.05, soonest - self.clock.monotonic()))):
                         await self._changed.wait()
                 except TimeoutError:
                     continue
@@ -123,7 +123,7 @@ class Refresher:
         group = self._groups.get(key)
         if group is None:
             return
-        begun = self.clock.steady()
+        begun = self.clock.monotonic()
         try:
             account = await self._account(group, key)
             wait = account.reserve(1)
@@ -155,7 +155,7 @@ class Refresher:
                 self.untrack(ref)
                 record = self.records.get(ref)
                 if record is not None:
-                    record.doubt = True
+                    record.needs_verification = True
                     self.wake(ref)
 
     def _compare(self, group: Group, jobs: dict[str, EsaJob], begun: float) -> None:
@@ -166,26 +166,26 @@ class Refresher:
             if record is None or member.since >= begun:
                 continue
             job = jobs.get(member.job_id)
-            troubled, record.trouble = record.trouble is not None, None
+            troubled, record.site_problem = record.site_problem is not None, None
             if job is None:
-                record.doubt = True
+                record.needs_verification = True
                 self.wake(ref)
             elif hash(facts(job)) != member.known or troubled:
-                record.latest = job
+                record.pending_refresh = job
                 if 0 < job.url_submitted < job.url_count:
                     member.rounds_left = _ACTIVE_ROUNDS
                 self.wake(ref)
         active = any(member.rounds_left for member in group.members.values())
         now = self.clock.now()
         every = self.active_every if active else self.idle_every
-        group.due = now.steady + every * (0.9 + now.chance / 5)
+        group.due = now.monotonic + every * (0.9 + now.jitter / 5)
 
     def _failed(self, key: GroupKey, group: Group, problem: Problem) -> None:
         now = self.clock.now()
         group.failures += 1
-        group.due = now.steady + retry_delay(problem, group.failures, now.chance)
+        group.due = now.monotonic + retry_delay(problem, group.failures, now.jitter)
         logger.warning("site %d: cannot list the jobs: %s", key[2], problem)
-        if problem.healer is Healer.TIME:
+        if problem.error_class is ErrorClass.TRANSIENT:
             return
         known = group.problem is not None and group.problem.reason is problem.reason
         group.problem = problem
@@ -193,5 +193,5 @@ class Refresher:
             for ref in list(group.members):
                 record = self.records.get(ref)
                 if record is not None:
-                    record.trouble = problem
+                    record.site_problem = problem
                     self.wake(ref)

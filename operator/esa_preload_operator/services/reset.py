@@ -10,8 +10,8 @@ from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.conditions import URLS_ACCEPTED, find
 from esa_preload_operator.domain.errors import (
     Delivery,
+    ErrorClass,
     EsaError,
-    Healer,
     ObjectGoneError,
     Problem,
     Reason,
@@ -25,17 +25,17 @@ from esa_preload_operator.domain.reset_values import (
     Answered,
     CallFailed,
     Conflicted,
-    Happening,
+    Input,
     Look,
     Looked,
     LookFailed,
     Observed,
     Read,
-    Rest,
     Rules,
     Send,
     Stored,
     View,
+    Wait,
     Write,
     WriteLost,
     WriteRefused,
@@ -44,7 +44,7 @@ from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.status import composed, view_of
 from esa_preload_operator.resources.job import ScheduledPreloadJob, Status
 from esa_preload_operator.services.clock import Clock
-from esa_preload_operator.services.records import Record
+from esa_preload_operator.services.registry import TrackedResource
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class LeadershipLostError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class Ports:
     """Everything that services reach through ports."""
 
     store: JobStore
@@ -73,37 +73,37 @@ class Outside:
 class ResetRun:
     """One pass of the protocol over one resource: from what was seen to the next rest."""
 
-    outside: Outside
+    ports: Ports
     rules: Rules
-    record: Record
+    record: TrackedResource
     job: ScheduledPreloadJob
     gone: bool = False
     account: EsaAccount | None = None
     written: bool = False
 
-    async def run(self, *, fresh: bool) -> Rest:
+    async def run(self, *, fresh: bool) -> Wait:
         """Do one step after the other until there is nothing to do now.
 
         Raises:
             LeadershipLostError: somebody else may act now.
             StoreUnavailableError: the resource could not be read; what is in memory is kept.
         """
-        happened: Happening = Observed(view_of(self.job), fresh=fresh)
+        happened: Input = Observed(view_of(self.job), fresh=fresh)
         while True:
             if isinstance(happened, Observed) and happened.fresh:
                 await self._tell_late(happened.view)
-            now = self.outside.clock.now()
-            if now.steady >= self.outside.leadership.valid_until():
+            now = self.ports.clock.now()
+            if now.monotonic >= self.ports.leadership.valid_until():
                 raise LeadershipLostError
             self.record.memory, step = advance(self.record.memory, happened, now, self.rules)
-            if isinstance(step, Rest):
+            if isinstance(step, Wait):
                 return step
             outcome = await self._do(step)
-            if isinstance(outcome, Rest):
+            if isinstance(outcome, Wait):
                 return outcome
             happened = outcome
 
-    async def _do(self, step: Read | Look | Write | Send) -> Happening | Rest:
+    async def _do(self, step: Read | Look | Write | Send) -> Input | Wait:
         match step:
             case Read():
                 return await self._read()
@@ -114,11 +114,11 @@ class ResetRun:
             case Send():
                 return await self._send(step)
 
-    async def _read(self) -> Happening | Rest:
-        body = await self.outside.store.read(self.record.ref)
+    async def _read(self) -> Input | Wait:
+        body = await self.ports.store.read(self.record.ref)
         if body is None:
             self.gone = True
-            return Rest()
+            return Wait()
         self._keep(body)
         return Observed(view_of(self.job), fresh=True)
 
@@ -127,15 +127,15 @@ class ResetRun:
         self.job = ScheduledPreloadJob.model_validate(body)
         self.record.version = int(self.job.metadata.resource_version)
 
-    async def _look(self, step: Look) -> Happening | Rest:
+    async def _look(self, step: Look) -> Input | Wait:
         secret = self.job.spec.credentials_secret_ref
         try:
-            self.account = await self.outside.accounts.account(
+            self.account = await self.ports.accounts.account(
                 self.record.ref.namespace, secret.name if secret is not None else None
             )
-            wait = book(self.record, self.account, _CALLS_PER_RESET, self.outside.clock.steady())
+            wait = book(self.record, self.account, _CALLS_PER_RESET, self.ports.clock.monotonic())
             if wait is not None:
-                return Rest(wait)
+                return Wait(wait)
             job = await self.account.get_job(step.job_id)
             return Looked(job, self._new_signing(self.account))
         except EsaError as error:
@@ -145,23 +145,23 @@ class ResetRun:
     def _new_signing(self, account: EsaAccount) -> Signing | None:
         if not self.rules.confirm_by_nonce:
             return None
-        return Signing(nonce=uuid.uuid4().hex, date=format_time(self.outside.clock.wall()), signer=account.signer)
+        return Signing(nonce=uuid.uuid4().hex, date=format_time(self.ports.clock.wall()), signer=account.signer)
 
-    async def _write(self, step: Write) -> Happening | Rest:
-        status = composed(self.job, step, self.outside.clock.wall())
+    async def _write(self, step: Write) -> Input | Wait:
+        status = composed(self.job, step, self.ports.clock.wall())
         try:
-            body = await store_status(self.outside, self.record, self.job, status)
+            body = await store_status(self.ports, self.record, self.job, status)
         except VersionConflictError:
             return Conflicted()
         except ObjectGoneError:
             self.gone = True
-            return Rest()
+            return Wait()
         except WriteRefusedError as error:
             logger.warning("%s: the API server refused the status: %s", self.record.ref, error)
             return WriteRefused(refused_write(error))
         except WriteUnknownError as error:
             logger.warning("%s: the status may not have been stored: %s", self.record.ref, error)
-            self.record.untold = step
+            self.record.unannounced = step
             return WriteLost()
         self.written = True
         self._keep(body)
@@ -170,7 +170,7 @@ class ResetRun:
 
     async def _tell_late(self, view: View) -> None:
         """Tell about a write whose answer was lost, now that it is seen to be stored."""
-        untold, self.record.untold = self.record.untold, None
+        untold, self.record.unannounced = self.record.unannounced, None
         if untold is not None and untold.record is not None and untold.record == view.record:
             await self._announce(untold)
 
@@ -178,26 +178,26 @@ class ResetRun:
         """Tell people and /metrics about what was stored."""
         record = write.record
         if write.outcome and record is not None:
-            self.outside.observer.reset_ended(write.outcome, record.trigger)
+            self.ports.observer.reset_ended(write.outcome, record.trigger)
             logger.info("%s: reset %s for %s", self.record.ref, write.outcome, dict(record.tokens))
         if record is not None and write.undecidable:
-            self.outside.observer.reset_undecidable(UNPROVEN)
+            self.ports.observer.reset_undecidable(UNPROVEN)
             logger.warning("%s: %s", self.record.ref, record.message)
         if write.notice is not None:
             notice = write.notice
-            await self.outside.events.post(self.job, notice.reason, notice.message, warning=notice.warning)
+            await self.ports.events.post(self.job, notice.reason, notice.message, warning=notice.warning)
         urls = find(self.job.status.conditions, URLS_ACCEPTED)
         if write.outcome and write.job is not None and urls is not None and urls.status == "False":
-            await self.outside.events.post(self.job, Reason.URLS_REJECTED, urls.message, warning=True)
+            await self.ports.events.post(self.job, Reason.URLS_REJECTED, urls.message, warning=True)
 
-    async def _send(self, step: Send) -> Happening:
-        account, clock, leadership = self.account, self.outside.clock, self.outside.leadership
+    async def _send(self, step: Send) -> Input:
+        account, clock, leadership = self.account, self.ports.clock, self.ports.leadership
         if account is None:
             return CallFailed(_NOT_LOOKED)
         try:
             answer = await account.reset_job(
                 step.intent.job_id,
-                lambda: may_send(step, clock.steady(), leadership.valid_until()),
+                lambda: may_send(step, clock.monotonic(), leadership.valid_until()),
                 step.intent.signing,
             )
         except EsaError as error:
@@ -206,10 +206,14 @@ class ResetRun:
         return Answered(answer if answer.id else replace(answer, id=step.intent.job_id))
 
 
-_NOT_LOOKED = Problem("NotSent", "there was no look before the call", Healer.TIME, Reason.PENDING, Delivery.NEVER_SENT)
+_NOT_LOOKED = Problem(
+    "NotSent", "there was no look before the call", ErrorClass.TRANSIENT, Reason.PENDING, Delivery.NEVER_SENT
+)
 
 
-async def store_status(outside: Outside, record: Record, job: ScheduledPreloadJob, status: Status) -> Mapping[str, Any]:
+async def store_status(
+    ports: Ports, record: TrackedResource, job: ScheduledPreloadJob, status: Status
+) -> Mapping[str, Any]:
     """Store a status, and let the record know what is under way meanwhile.
 
     Raises:
@@ -217,24 +221,24 @@ async def store_status(outside: Outside, record: Record, job: ScheduledPreloadJo
     """
     record.writing = job, status
     try:
-        return await outside.store.write_status(job, status)
+        return await ports.store.write_status(job, status)
     finally:
         record.writing = None
 
 
 def refused_write(error: WriteRefusedError) -> Problem:
     """Say that the API server did not store a status; time heals it."""
-    return Problem("StatusRefused", str(error), Healer.TIME, Reason.SERVICE_UNAVAILABLE)
+    return Problem("StatusRefused", str(error), ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE)
 
 
-def book(record: Record, account: EsaAccount, calls: int, steady: float) -> float | None:
+def book(record: TrackedResource, account: EsaAccount, calls: int, monotonic: float) -> float | None:
     """Book room under the account's rate; return when to come back, or None if there is room now.
 
     A booked resource leaves its worker to others while it waits, so a throttled account slows nobody else down.
     """
     if not record.booked:
-        record.booked = steady + account.reserve(calls)
-    if steady < record.booked:
+        record.booked = monotonic + account.reserve(calls)
+    if monotonic < record.booked:
         return record.booked
     record.booked = 0.0
     return None

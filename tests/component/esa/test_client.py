@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.esa.client import PAGE_SIZE, EsaClient
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.throttle import Throttle
@@ -83,7 +83,7 @@ async def test_a_temporary_key_is_accepted_with_its_token(clients: Clients, simu
     )
     assert (await clients.of(Credentials("STS.1", "s", token)).get_job(JOB)).id == JOB
     problem = await refused(clients.of(Credentials("STS.1", "s", "other")))
-    assert (problem.healer, problem.reason) == (Healer.ACCOUNT, Reason.CREDENTIALS_INVALID)
+    assert (problem.error_class, problem.reason) == (ErrorClass.BLOCKED, Reason.CREDENTIALS_INVALID)
 
 
 async def test_an_odd_id_is_signed_as_the_server_reads_it(client: EsaClient) -> None:
@@ -163,7 +163,7 @@ async def test_throttling_slows_the_account_down(clients: Clients, simulator: Si
     client = EsaClient(OWN, clients.connections, clients.throttle, clock=lambda: now)
     simulator.fault("throttle", retryAfterMs=2500)
     problem = await refused(client)
-    assert (problem.reason, problem.healer, problem.retry_after) == (Reason.THROTTLED, Healer.TIME, 2.5)
+    assert (problem.reason, problem.error_class, problem.retry_after) == (Reason.THROTTLED, ErrorClass.TRANSIENT, 2.5)
     assert problem.delivery is Delivery.REFUSED
     assert clients.throttle.rate == 500
     assert client.reserve(1) == pytest.approx(2.502)
@@ -189,7 +189,7 @@ async def test_whatever_is_not_a_refusal_may_have_been_a_reset(
 ) -> None:
     simulator.fault(kind, action=RESET, **options)
     problem = await refused(client)
-    assert (problem.delivery, problem.healer) == (Delivery.UNKNOWN, Healer.TIME)
+    assert (problem.delivery, problem.error_class) == (Delivery.UNKNOWN, ErrorClass.TRANSIENT)
     assert simulator.resets().get(JOB, 0) == done
     assert len(simulator.calls(RESET)) == 1
 

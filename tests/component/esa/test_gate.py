@@ -12,7 +12,7 @@ import pytest
 import uvloop
 from aiohttp import http_writer
 
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError
 from esa_preload_operator.esa.client import EsaClient
 from support.raw_server import RawConnection, RawServer
 from support.sending import JOB, answer_all, client_of, create, https, problem_of, yes
@@ -39,7 +39,11 @@ async def test_a_no_sends_not_one_byte() -> None:
         with pytest.raises(EsaError, match="NotSent"):
             await create(client, lambda: False)
         assert server.connections == 2
-        assert (problem.code, problem.delivery, problem.healer) == ("NotSent", Delivery.NEVER_SENT, Healer.TIME)
+        assert (problem.code, problem.delivery, problem.error_class) == (
+            "NotSent",
+            Delivery.NEVER_SENT,
+            ErrorClass.TRANSIENT,
+        )
         assert server.bytes_seen == 0
         await client.reset_job("x", yes)
         assert server.bytes_seen > 0

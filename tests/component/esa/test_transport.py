@@ -7,7 +7,7 @@ import ssl
 import aiohttp
 import pytest
 
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Reason
 from esa_preload_operator.esa.client import EsaClient
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.throttle import Throttle
@@ -92,8 +92,8 @@ async def test_what_breaks_after_sending_may_have_been_done(behaviour: Behaviour
     async with RawServer(behaviour) as server, client_of(server.url) as client:
         problem = await problem_of(client)
         assert code is None or problem.code == code
-        expected = (Delivery.UNKNOWN, Healer.TIME, Reason.SERVICE_UNAVAILABLE)
-        assert (problem.delivery, problem.healer, problem.reason) == expected
+        expected = (Delivery.UNKNOWN, ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE)
+        assert (problem.delivery, problem.error_class, problem.reason) == expected
         assert len(server.requests) == 1
     async with RawServer(behaviour) as server, client_of(server.url) as client:
         with pytest.raises(EsaError):

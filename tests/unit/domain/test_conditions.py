@@ -25,7 +25,7 @@ from esa_preload_operator.domain.conditions import (
     verdict_of,
     with_urls,
 )
-from esa_preload_operator.domain.errors import Healer, Problem, Reason
+from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.resources.job import Condition
 
@@ -134,16 +134,16 @@ def test_no_message_is_refusable(message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("healer", "reason", "state"),
+    ("error_class", "reason", "state"),
     [
-        (Healer.TIME, Reason.THROTTLED, State.WAITING),
-        (Healer.ACCOUNT, Reason.ACCESS_DENIED, State.BLOCKED),
-        (Healer.AUTHOR, Reason.JOB_NOT_FOUND, State.STALLED),
-        (Healer.ACCOUNT, Reason.CRD_OUTDATED, State.STALLED),
+        (ErrorClass.TRANSIENT, Reason.THROTTLED, State.WAITING),
+        (ErrorClass.BLOCKED, Reason.ACCESS_DENIED, State.BLOCKED),
+        (ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND, State.STALLED),
+        (ErrorClass.BLOCKED, Reason.CRD_OUTDATED, State.STALLED),
     ],
 )
-def test_who_heals_a_problem_decides_the_state(healer: Healer, reason: Reason, state: State) -> None:
-    verdict = verdict_of(Problem("Code", "text", healer, reason, request_id="R1"))
+def test_who_heals_a_problem_decides_the_state(error_class: ErrorClass, reason: Reason, state: State) -> None:
+    verdict = verdict_of(Problem("Code", "text", error_class, reason, request_id="R1"))
     assert verdict == Verdict(state, reason, "Code: text (request R1)")
 
 

@@ -12,10 +12,10 @@ from esa_preload_operator.domain.reset_values import (
     LookFailed,
     Phase,
     Read,
-    ResetRecord,
-    Rest,
+    ResetState,
     Send,
     View,
+    Wait,
     Write,
 )
 from esa_preload_operator.domain.tokens import normalise
@@ -31,7 +31,7 @@ def _asked(token: str = "A", key: str = RESET_KEY) -> Resource:
     return resource
 
 
-def _record(resource: Resource) -> ResetRecord:
+def _record(resource: Resource) -> ResetState:
     assert resource.view.record is not None
     return resource.view.record
 
@@ -40,7 +40,7 @@ def _failed(token: str = "A") -> Resource:
     """A resource whose reset failed for good."""
     p0, resource = Process(), _asked(token)
     expect(Look, p0.sees(resource))
-    expect(Rest, p0.writes(resource, p0.on(LookFailed(NOT_FOUND))))
+    expect(Wait, p0.writes(resource, p0.on(LookFailed(NOT_FOUND))))
     assert _record(resource).phase == Phase.FAILED
     return resource
 
@@ -55,7 +55,7 @@ def test_a_reset_is_one_look_two_writes_and_one_call() -> None:
     intent = expect(Write, p0.on(Looked(job(2))))
     send = expect(Send, p0.writes(resource, intent))
     outcome = expect(Write, p0.on(Answered(job(0))))
-    rest = expect(Rest, p0.writes(resource, outcome))
+    rest = expect(Wait, p0.writes(resource, outcome))
 
     assert look.job_id == send.intent.job_id == "J1"
     assert intent.record == send.intent
@@ -68,9 +68,9 @@ def test_a_reset_is_one_look_two_writes_and_one_call() -> None:
 
 def test_a_resource_that_needs_nothing_gets_no_write() -> None:
     resource = Resource()
-    assert Process().sees(resource) == Rest()
+    assert Process().sees(resource) == Wait()
     resource.edit(asked=((RESET_KEY, "A"),), handled=((RESET_KEY, "A"),))
-    assert Process().sees(resource) == Rest()
+    assert Process().sees(resource) == Wait()
 
 
 def test_both_keys_at_once_are_one_reset() -> None:
@@ -78,7 +78,7 @@ def test_both_keys_at_once_are_one_reset() -> None:
     resource.ask("B", OTHER_KEY)
     send = sent(p0, resource)
     assert dict(send.intent.tokens) == {RESET_KEY: "A", OTHER_KEY: "B"}
-    expect(Rest, p0.writes(resource, p0.on(Answered(job()))))
+    expect(Wait, p0.writes(resource, p0.on(Answered(job()))))
     assert resource.view.handled == resource.view.asked
 
 
@@ -99,7 +99,7 @@ def test_any_token_is_reset_once_and_shown_within_bounds(token: str) -> None:
     assert outcome.notice is not None
     assert len(outcome.notice.message) < 1024
     assert "\n" not in outcome.notice.message
-    assert expect(Rest, p0.writes(resource, outcome)) == Rest()
+    assert expect(Wait, p0.writes(resource, outcome)) == Wait()
 
 
 # Tokens that come and go.
@@ -108,10 +108,10 @@ def test_any_token_is_reset_once_and_shown_within_bounds(token: str) -> None:
 def test_a_token_that_was_removed_and_set_again_asks_again() -> None:
     p0, resource = Process(), _asked("true")
     sent(p0, resource)
-    expect(Rest, p0.writes(resource, p0.on(Answered(job()))))
+    expect(Wait, p0.writes(resource, p0.on(Answered(job()))))
 
     resource.ask("")
-    assert expect(Rest, p0.writes(resource, p0.sees(resource))) == Rest()
+    assert expect(Wait, p0.writes(resource, p0.sees(resource))) == Wait()
     assert resource.view.handled == ()
     assert _record(resource).phase == Phase.SUCCEEDED
     resource.ask("true")
@@ -122,11 +122,11 @@ def test_a_time_that_was_removed_and_set_again_is_not_repeated() -> None:
     token = str(int(WALL))
     p0, resource = Process(), _asked(token)
     sent(p0, resource)
-    expect(Rest, p0.writes(resource, p0.on(Answered(job()))))
+    expect(Wait, p0.writes(resource, p0.on(Answered(job()))))
     resource.ask("")
-    assert p0.sees(resource) == Rest()
+    assert p0.sees(resource) == Wait()
     resource.ask(token)
-    assert p0.sees(resource) == Rest()
+    assert p0.sees(resource) == Wait()
 
 
 def test_a_token_that_disappears_during_its_call_can_be_set_again() -> None:
@@ -134,7 +134,7 @@ def test_a_token_that_disappears_during_its_call_can_be_set_again() -> None:
     sent(p0, resource)
     resource.ask("")
     expect(Read, p0.writes(resource, p0.on(Answered(job()))))
-    expect(Rest, p0.writes(resource, p0.sees(resource, fresh=True)))
+    expect(Wait, p0.writes(resource, p0.sees(resource, fresh=True)))
     assert resource.view.handled == ()
     resource.ask("A")
     expect(Look, p0.sees(resource))
@@ -145,7 +145,7 @@ def test_a_token_older_than_the_object_is_handled_without_a_call() -> None:
     write = expect(Write, p0.sees(resource))
     assert write.notice is not None
     assert write.notice.reason is Reason.STALE_TOKEN
-    assert p0.writes(resource, write) == Rest()
+    assert p0.writes(resource, write) == Wait()
     assert resource.view.handled == resource.view.asked
     assert _record(resource).phase == Phase.WITHDRAWN
 
@@ -171,19 +171,19 @@ def test_a_request_that_disappears_before_recovery_is_withdrawn_without_a_call()
     sent(Process(), resource)
     resource.ask("")
     p1 = Process(name="p1")
-    expect(Rest, p1.sees(resource))
+    expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
     expect(Look, p1.sees(resource, fresh=True))
-    assert p1.writes(resource, p1.on(Looked(job(1)))) == Rest()
+    assert p1.writes(resource, p1.on(Looked(job(1)))) == Wait()
     assert (_record(resource).phase, resource.view.handled) == (Phase.WITHDRAWN, ())
 
 
 def test_a_request_that_disappears_while_it_is_retried_is_withdrawn() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
-    expect(Rest, p0.writes(resource, p0.on(CallFailed(problem()))))
+    expect(Wait, p0.writes(resource, p0.on(CallFailed(problem()))))
     resource.ask("")
-    assert p0.writes(resource, p0.sees(resource)) == Rest()
+    assert p0.writes(resource, p0.sees(resource)) == Wait()
     assert _record(resource).phase == Phase.WITHDRAWN
 
 
@@ -195,14 +195,14 @@ def test_requests_that_come_too_soon_are_held_and_become_one_reset() -> None:
     resource.edit(last_reset=WALL - 10.0, min_interval=60.0)
 
     held = expect(Write, p0.sees(resource))
-    rest = expect(Rest, p0.writes(resource, held))
+    rest = expect(Wait, p0.writes(resource, held))
     assert held.due == WALL + 50.0
     assert rest.until == 50.0
     assert _record(resource).phase == Phase.HELD
-    assert expect(Rest, p0.sees(resource)).until == 50.0
+    assert expect(Wait, p0.sees(resource)).until == 50.0
 
     resource.ask("B")
-    rest = expect(Rest, p0.writes(resource, p0.sees(resource)))
+    rest = expect(Wait, p0.writes(resource, p0.sees(resource)))
     p0.at = 50.0
     assert dict(sent(p0, resource).intent.tokens) == {RESET_KEY: "B"}
 
@@ -217,9 +217,9 @@ def test_the_operator_s_interval_is_a_floor() -> None:
 def test_a_held_request_that_disappears_is_withdrawn() -> None:
     p0, resource = Process(), _asked()
     resource.edit(last_reset=WALL, min_interval=60.0)
-    expect(Rest, p0.writes(resource, p0.sees(resource)))
+    expect(Wait, p0.writes(resource, p0.sees(resource)))
     resource.ask("")
-    assert p0.writes(resource, p0.sees(resource)) == Rest()
+    assert p0.writes(resource, p0.sees(resource)) == Wait()
     assert _record(resource).phase == Phase.WITHDRAWN
 
 

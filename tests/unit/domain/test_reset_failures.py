@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from esa_preload_operator.domain.errors import Delivery, Healer, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, Reason
 from esa_preload_operator.domain.reset import NOT_SENT, hurry
 from esa_preload_operator.domain.reset_values import (
     Answered,
@@ -13,10 +13,10 @@ from esa_preload_operator.domain.reset_values import (
     LookFailed,
     Phase,
     Read,
-    ResetRecord,
-    Rest,
+    ResetState,
     Send,
     Stored,
+    Wait,
     Write,
     WriteLost,
     WriteRefused,
@@ -33,7 +33,7 @@ def _asked(token: str = "A", key: str = RESET_KEY) -> Resource:
     return resource
 
 
-def _record(resource: Resource) -> ResetRecord:
+def _record(resource: Resource) -> ResetState:
     assert resource.view.record is not None
     return resource.view.record
 
@@ -42,7 +42,7 @@ def _failed(token: str = "A") -> Resource:
     """A resource whose reset failed for good."""
     p0, resource = Process(), _asked(token)
     expect(Look, p0.sees(resource))
-    expect(Rest, p0.writes(resource, p0.on(LookFailed(NOT_FOUND))))
+    expect(Wait, p0.writes(resource, p0.on(LookFailed(NOT_FOUND))))
     assert _record(resource).phase == Phase.FAILED
     return resource
 
@@ -53,7 +53,7 @@ def _failed(token: str = "A") -> Resource:
 def test_an_error_of_the_author_ends_the_request() -> None:
     resource = _failed()
     assert resource.view.handled == resource.view.asked
-    assert Process().sees(resource) == Rest()
+    assert Process().sees(resource) == Wait()
 
 
 def test_a_changed_spec_tries_again_what_had_failed() -> None:
@@ -68,9 +68,9 @@ def test_a_changed_spec_tries_again_what_had_failed() -> None:
 def test_a_changed_spec_does_not_repeat_a_success() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
-    expect(Rest, p0.writes(resource, p0.on(Answered(job()))))
+    expect(Wait, p0.writes(resource, p0.on(Answered(job()))))
     resource.edit(changed=True)
-    assert p0.sees(resource) == Rest()
+    assert p0.sees(resource) == Wait()
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -80,10 +80,10 @@ def test_what_a_changed_spec_tries_again_survives_a_delay(*, held: bool) -> None
     p0 = Process()
     if held:
         resource.edit(last_reset=WALL, min_interval=60.0)
-        expect(Rest, p0.writes(resource, p0.sees(resource)))
+        expect(Wait, p0.writes(resource, p0.sees(resource)))
     else:
         expect(Look, p0.sees(resource))
-        expect(Rest, p0.writes(resource, p0.on(LookFailed(problem()))))
+        expect(Wait, p0.writes(resource, p0.on(LookFailed(problem()))))
     p0.at = 60.0
     expect(Look, p0.sees(resource))
 
@@ -100,15 +100,15 @@ def test_a_newer_token_is_tried_at_once_after_an_older_one_has_failed() -> None:
 # What time and the account heal.
 
 
-@pytest.mark.parametrize("healer", [Healer.TIME, Healer.ACCOUNT])
-def test_a_refused_call_is_retried_after_a_delay_and_counts_its_attempts(healer: Healer) -> None:
+@pytest.mark.parametrize("error_class", [ErrorClass.TRANSIENT, ErrorClass.BLOCKED])
+def test_a_refused_call_is_retried_after_a_delay_and_counts_its_attempts(error_class: ErrorClass) -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
-    rest = expect(Rest, p0.writes(resource, p0.on(CallFailed(problem(healer=healer)))))
+    rest = expect(Wait, p0.writes(resource, p0.on(CallFailed(problem(error_class=error_class)))))
     assert (_record(resource).phase, resource.view.handled) == (Phase.RETRYING, ())
     assert rest.until is not None
     assert rest.until > 0.0
-    assert expect(Rest, p0.sees(resource)).until == rest.until
+    assert expect(Wait, p0.sees(resource)).until == rest.until
     p0.at = rest.until
     assert sent(p0, resource).intent.attempts == 2
 
@@ -117,7 +117,7 @@ def test_a_connection_that_never_opened_is_retried_without_waiting_for_the_deadl
     p0, resource = Process(), _asked()
     sent(p0, resource)
     refused = problem("ConnectionRefused", delivery=Delivery.NEVER_SENT)
-    rest = expect(Rest, p0.writes(resource, p0.on(CallFailed(refused))))
+    rest = expect(Wait, p0.writes(resource, p0.on(CallFailed(refused))))
     assert rest.until is not None
     assert rest.until < p0.rules.deadline
 
@@ -127,7 +127,7 @@ def test_the_delay_stands_even_if_the_answer_to_its_write_is_lost() -> None:
     sent(p0, resource)
     resource.take(expect(Write, p0.on(CallFailed(problem()))))
     expect(Read, p0.on(WriteLost()))
-    assert expect(Rest, p0.sees(resource, fresh=True)).until is not None
+    assert expect(Wait, p0.sees(resource, fresh=True)).until is not None
 
 
 def test_calls_without_an_answer_are_repeated_more_and_more_slowly() -> None:
@@ -135,7 +135,7 @@ def test_calls_without_an_answer_are_repeated_more_and_more_slowly() -> None:
     sent(p0, resource)
     waits = []
     for _ in range(8):
-        rest = expect(Rest, p0.on(CallFailed(LOST)))
+        rest = expect(Wait, p0.on(CallFailed(LOST)))
         assert rest.until is not None
         waits.append(rest.until - p0.at)
         p0.at = rest.until
@@ -151,7 +151,7 @@ def test_who_decided_not_to_send_does_not_wait_for_the_deadline() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
     expect(Read, p0.on(CallFailed(problem(NOT_SENT, delivery=Delivery.NEVER_SENT))))
-    rest = expect(Rest, p0.sees(resource, fresh=True))
+    rest = expect(Wait, p0.sees(resource, fresh=True))
     assert rest.until is not None
     assert rest.until < p0.rules.deadline
     p0.at = rest.until
@@ -166,31 +166,31 @@ def test_who_decided_not_to_send_does_not_wait_for_the_deadline() -> None:
 def test_the_same_failure_is_not_written_twice() -> None:
     p0, resource = Process(), _asked()
     expect(Look, p0.sees(resource))
-    rest = expect(Rest, p0.writes(resource, p0.on(LookFailed(problem()))))
+    rest = expect(Wait, p0.writes(resource, p0.on(LookFailed(problem()))))
     version = resource.view.version
     for _ in range(5):
         assert rest.until is not None
         p0.at = rest.until
         expect(Look, p0.sees(resource))
-        rest = expect(Rest, p0.on(LookFailed(problem())))
+        rest = expect(Wait, p0.on(LookFailed(problem())))
     assert resource.view.version == version
     p0.at = rest.until or 0.0
     expect(Look, p0.sees(resource))
-    expect(Write, p0.on(LookFailed(problem("NoPermission", Healer.ACCOUNT))))
+    expect(Write, p0.on(LookFailed(problem("NoPermission", ErrorClass.BLOCKED))))
 
 
 def test_a_failure_is_told_again_about_a_changed_spec_so_that_its_generation_counts_as_observed() -> None:
     p0, resource = Process(), _asked()
-    denied = problem("NoPermission", healer=Healer.ACCOUNT)
+    denied = problem("NoPermission", error_class=ErrorClass.BLOCKED)
     expect(Look, p0.sees(resource))
-    expect(Rest, p0.writes(resource, p0.on(LookFailed(denied))))
+    expect(Wait, p0.writes(resource, p0.on(LookFailed(denied))))
     resource.edit(changed=True)
     p0.at += 1000.0
     expect(Look, p0.sees(resource))
-    expect(Rest, p0.writes(resource, p0.on(LookFailed(denied))))
+    expect(Wait, p0.writes(resource, p0.on(LookFailed(denied))))
     p0.at += 1000.0
     expect(Look, p0.sees(resource))
-    expect(Rest, p0.on(LookFailed(denied)))
+    expect(Wait, p0.on(LookFailed(denied)))
 
 
 def test_the_same_failure_is_not_written_twice_while_an_intent_is_open() -> None:
@@ -198,23 +198,23 @@ def test_the_same_failure_is_not_written_twice_while_an_intent_is_open() -> None
     sent(Process(), resource)
     resource.ask("B")
     p1 = Process(name="p1")
-    expect(Rest, p1.sees(resource))
+    expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
     expect(Look, p1.sees(resource, fresh=True))
-    rest = expect(Rest, p1.writes(resource, p1.on(LookFailed(problem()))))
+    rest = expect(Wait, p1.writes(resource, p1.on(LookFailed(problem()))))
     assert _record(resource).phase == Phase.IN_FLIGHT
     p1.at = rest.until or 0.0
     expect(Look, p1.sees(resource, fresh=True))
-    expect(Rest, p1.on(LookFailed(problem())))
+    expect(Wait, p1.on(LookFailed(problem())))
 
 
 def test_a_failure_that_comes_back_after_a_good_look_is_told_again() -> None:
     p0, resource = Process(), _asked()
     expect(Look, p0.sees(resource))
-    rest = expect(Rest, p0.writes(resource, p0.on(LookFailed(problem()))))
+    rest = expect(Wait, p0.writes(resource, p0.on(LookFailed(problem()))))
     p0.at = rest.until or 0.0
     sent(p0, resource)
-    rest = expect(Rest, p0.on(CallFailed(LOST)))
+    rest = expect(Wait, p0.on(CallFailed(LOST)))
     p0.at = rest.until or 0.0
     expect(Look, p0.sees(resource, fresh=True))
     expect(Write, p0.on(LookFailed(problem())))
@@ -223,7 +223,7 @@ def test_a_failure_that_comes_back_after_a_good_look_is_told_again() -> None:
 def test_a_hurried_resource_does_not_wait_for_its_delay() -> None:
     p0, resource = Process(), _asked()
     expect(Look, p0.sees(resource))
-    expect(Rest, p0.writes(resource, p0.on(LookFailed(problem()))))
+    expect(Wait, p0.writes(resource, p0.on(LookFailed(problem()))))
     p0.memory = hurry(p0.memory)
     expect(Look, p0.sees(resource))
 
@@ -245,7 +245,7 @@ def test_an_outcome_whose_write_was_lost_is_written_again_without_a_call() -> No
     sent(p0, resource)
     expect(Write, p0.on(Answered(job())))
     expect(Read, p0.on(WriteLost()))
-    assert p0.writes(resource, p0.sees(resource, fresh=True)) == Rest()
+    assert p0.writes(resource, p0.sees(resource, fresh=True)) == Wait()
 
 
 def test_an_outcome_that_was_stored_though_its_answer_was_lost_is_not_repeated() -> None:
@@ -253,7 +253,7 @@ def test_an_outcome_that_was_stored_though_its_answer_was_lost_is_not_repeated()
     sent(p0, resource)
     resource.take(expect(Write, p0.on(Answered(job()))))
     expect(Read, p0.on(WriteLost()))
-    assert p0.sees(resource, fresh=True) == Rest()
+    assert p0.sees(resource, fresh=True) == Wait()
 
 
 def test_an_api_server_that_keeps_failing_is_given_time() -> None:
@@ -264,25 +264,25 @@ def test_an_api_server_that_keeps_failing_is_given_time() -> None:
     expect(Read, p0.on(WriteLost()))
     for _ in range(10):
         expect(Write, p0.sees(resource, fresh=True))
-        rest = expect(Rest, p0.on(WriteLost()))
+        rest = expect(Wait, p0.on(WriteLost()))
         assert rest.until is not None
         waits.append(rest.until - p0.at)
         p0.at = rest.until
     assert waits[0] == 1.0
     assert waits == sorted(waits)
     assert waits[-1] == 30.0
-    assert p0.writes(resource, p0.sees(resource, fresh=True)) == Rest()
+    assert p0.writes(resource, p0.sees(resource, fresh=True)) == Wait()
 
 
 def test_a_refused_outcome_is_kept_even_when_the_watch_shows_an_older_version() -> None:
     p0, resource = Process(), _asked()
-    resource.edit(record=ResetRecord(phase=Phase.SUCCEEDED))
+    resource.edit(record=ResetState(phase=Phase.SUCCEEDED))
     before = resource.view
     sent(p0, resource)
     expect(Write, p0.on(Answered(job())))
-    expect(Rest, p0.on(WriteRefused(problem("Forbidden"))))
+    expect(Wait, p0.on(WriteRefused(problem("Forbidden"))))
     expect(Read, p0.sees(before))
-    assert p0.writes(resource, p0.sees(resource, fresh=True)) == Rest()
+    assert p0.writes(resource, p0.sees(resource, fresh=True)) == Wait()
     assert _record(resource).phase == Phase.SUCCEEDED
 
 
@@ -292,7 +292,7 @@ def test_a_wiped_status_does_not_lose_an_answer() -> None:
     outcome = p0.on(Answered(job()))
     resource.edit(record=None)
     expect(Read, p0.writes(resource, outcome))
-    assert p0.writes(resource, p0.sees(resource, fresh=True)) == Rest()
+    assert p0.writes(resource, p0.sees(resource, fresh=True)) == Wait()
     assert resource.view.handled == resource.view.asked
 
 
@@ -318,7 +318,7 @@ def test_an_older_crd_that_drops_the_intent_stops_before_the_call() -> None:
     assert said.problem is not None
     assert said.problem.reason is Reason.CRD_OUTDATED
     assert said.record is None
-    rest = expect(Rest, p0.writes(resource, said))
+    rest = expect(Wait, p0.writes(resource, said))
     assert rest.until is not None
     assert resource.view.handled == ()
     p0.at = rest.until
@@ -329,8 +329,8 @@ def test_a_refused_intent_is_not_called_and_tried_again_later() -> None:
     p0, resource = Process(), _asked()
     expect(Look, p0.sees(resource))
     expect(Write, p0.on(Looked(job(1))))
-    rest = expect(Rest, p0.on(WriteRefused(problem("Forbidden"))))
+    rest = expect(Wait, p0.on(WriteRefused(problem("Forbidden"))))
     assert rest.until is not None
-    expect(Rest, p0.sees(resource))
+    expect(Wait, p0.sees(resource))
     p0.at = rest.until
     sent(p0, resource)

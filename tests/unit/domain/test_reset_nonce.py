@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from esa_preload_operator.domain.cleaning import format_time
-from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.reset import NOT_SENT
 from esa_preload_operator.domain.reset_values import (
     Answered,
@@ -16,10 +16,10 @@ from esa_preload_operator.domain.reset_values import (
     Looked,
     Phase,
     Read,
-    Rest,
     Rules,
     Send,
     Stored,
+    Wait,
     Write,
     WriteLost,
 )
@@ -50,7 +50,7 @@ def first_call(p: Process, submitted: int = 0) -> tuple[Resource, Send]:
 
 def recovery(p: Process, resource: Resource, submitted: int = 0, signer: str = "key") -> Write:
     """Let a process wait for the deadline, look, and say what it writes then."""
-    while isinstance(step := p.sees(resource, fresh=True), Rest):
+    while isinstance(step := p.sees(resource, fresh=True), Wait):
         assert step.until is not None
         assert step.until > p.at
         p.at = step.until
@@ -61,7 +61,7 @@ def recovery(p: Process, resource: Resource, submitted: int = 0, signer: str = "
 def lost_call(submitted: int = 0) -> tuple[Process, Resource]:
     p = process()
     resource, _ = first_call(p, submitted)
-    expect(Rest, p.on(CallFailed(LOST)))
+    expect(Wait, p.on(CallFailed(LOST)))
     return p, resource
 
 
@@ -96,7 +96,7 @@ def test_a_nonce_that_esa_has_received_confirms_without_a_further_call() -> None
     assert outcome.record.signing is None
     assert outcome.notice is not None
     assert (outcome.notice.reason, outcome.notice.warning) == (Reason.RESET_CONFIRMED, False)
-    assert p.writes(resource, outcome) == Rest()
+    assert p.writes(resource, outcome) == Wait()
     assert dict(resource.view.handled) == {RESET_KEY: "A"}
 
 
@@ -107,13 +107,13 @@ def test_a_request_that_had_not_arrived_succeeds_when_it_is_sent_again() -> None
 
     assert outcome.record is not None
     assert (outcome.record.phase, outcome.record.signing) == (Phase.SUCCEEDED, None)
-    assert p.writes(resource, outcome) == Rest()
+    assert p.writes(resource, outcome) == Wait()
 
 
 def test_a_second_lost_answer_leads_to_the_same_request_a_third_time() -> None:
     p, resource = lost_call()
     expect(Send, p.writes(resource, recovery(p, resource)))
-    expect(Rest, p.on(CallFailed(LOST)))
+    expect(Wait, p.on(CallFailed(LOST)))
     claim = recovery(p, resource)
     assert claim.record is not None
     assert (claim.record.signing, claim.record.attempts) == (FIRST, 3)
@@ -173,7 +173,7 @@ def test_what_cannot_be_the_same_request_is_signed_anew_and_says_that_nothing_is
 def test_without_the_setting_a_nonce_in_the_status_is_left_alone() -> None:
     _, resource = lost_call()
     p = Process("p1")
-    expect(Rest, p.sees(resource))
+    expect(Wait, p.sees(resource))
     p.at = p.rules.deadline
     expect(Look, p.sees(resource, fresh=True))
     claim = expect(Write, p.on(Looked(job(0))))
@@ -224,14 +224,14 @@ def test_a_request_that_has_disappeared_is_not_sent_again() -> None:
     assert (closed.record.phase, closed.record.signing) == (Phase.WITHDRAWN, None)
 
 
-@pytest.mark.parametrize("refusal", [problem(), UNREACHABLE, problem("NoPermission", Healer.ACCOUNT)])
+@pytest.mark.parametrize("refusal", [problem(), UNREACHABLE, problem("NoPermission", ErrorClass.BLOCKED)])
 def test_a_first_call_that_was_refused_is_signed_anew(refusal: Problem) -> None:
     p = process()
     resource, _ = first_call(p)
     outcome = expect(Write, p.on(CallFailed(refusal)))
     assert outcome.record is not None
     assert (outcome.record.phase, outcome.record.signing) == (Phase.RETRYING, None)
-    rest = expect(Rest, p.writes(resource, outcome))
+    rest = expect(Wait, p.writes(resource, outcome))
     assert rest.until is not None
     p.at = rest.until
     expect(Look, p.sees(resource, fresh=True))
@@ -241,7 +241,7 @@ def test_a_first_call_that_was_refused_is_signed_anew(refusal: Problem) -> None:
     assert not intent.undecidable
 
 
-@pytest.mark.parametrize("answer", [problem(), SERVER_ERROR, problem("NoPermission", Healer.ACCOUNT)])
+@pytest.mark.parametrize("answer", [problem(), SERVER_ERROR, problem("NoPermission", ErrorClass.BLOCKED)])
 def test_a_nonce_is_not_sent_again_after_an_answer_that_may_have_used_it_up(answer: Problem) -> None:
     p, resource = lost_call()
     expect(Send, p.writes(resource, recovery(p, resource)))
@@ -249,7 +249,7 @@ def test_a_nonce_is_not_sent_again_after_an_answer_that_may_have_used_it_up(answ
     assert spent.record is not None
     assert (spent.record.phase, spent.record.signing, spent.problem) == (Phase.IN_FLIGHT, None, answer)
     assert spent.handled == ()
-    expect(Rest, p.writes(resource, spent))
+    expect(Wait, p.writes(resource, spent))
 
     for successor in (replace(p), process("p1", at=p.at)):
         claim = recovery(successor, resource)
@@ -266,24 +266,24 @@ def test_a_server_error_of_the_first_call_is_remembered_until_it_is_stored() -> 
     spent = expect(Write, p.sees(resource, fresh=True))
     assert spent.record is not None
     assert spent.record.signing is None
-    assert expect(Rest, p.writes(resource, spent)).until is not None
+    assert expect(Wait, p.writes(resource, spent)).until is not None
 
 
 def test_a_server_error_that_blames_the_author_fails_nothing() -> None:
     p = process()
     resource, _ = first_call(p)
-    spent = expect(Write, p.on(CallFailed(replace(SERVER_ERROR, healer=Healer.AUTHOR))))
+    spent = expect(Write, p.on(CallFailed(replace(SERVER_ERROR, error_class=ErrorClass.TERMINAL))))
     assert spent.record is not None
     assert spent.record.phase == Phase.IN_FLIGHT
     assert spent.problem is not None
-    assert spent.problem.healer is Healer.TIME
-    assert expect(Rest, p.writes(resource, spent)).until is not None
+    assert spent.problem.error_class is ErrorClass.TRANSIENT
+    assert expect(Wait, p.writes(resource, spent)).until is not None
 
 
 def test_a_job_that_is_gone_fails_the_request_that_was_sent_again() -> None:
     p, resource = lost_call()
     expect(Send, p.writes(resource, recovery(p, resource)))
-    outcome = expect(Write, p.on(CallFailed(problem("InvalidJob.NotFound", Healer.AUTHOR))))
+    outcome = expect(Write, p.on(CallFailed(problem("InvalidJob.NotFound", ErrorClass.TERMINAL))))
     assert outcome.record is not None
     assert (outcome.record.phase, outcome.record.signing) == (Phase.FAILED, None)
 
@@ -291,7 +291,7 @@ def test_a_job_that_is_gone_fails_the_request_that_was_sent_again() -> None:
 def test_garbage_in_the_place_of_an_answer_is_a_lost_answer() -> None:
     p = process()
     resource, _ = first_call(p)
-    expect(Rest, p.on(CallFailed(replace(problem("UnreadableAnswer", delivery=Delivery.UNKNOWN), http_status=200))))
+    expect(Wait, p.on(CallFailed(replace(problem("UnreadableAnswer", delivery=Delivery.UNKNOWN), http_status=200))))
     claim = recovery(p, resource)
     assert claim.record is not None
     assert claim.record.signing == FIRST

@@ -7,28 +7,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esa_preload_operator.domain.cleaning import format_time
-from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.reset import NOT_SENT, advance
 from esa_preload_operator.domain.reset_values import (
     Answered,
     CallFailed,
     Conflicted,
-    Happening,
+    Input,
+    LocalState,
     Look,
     Looked,
     LookFailed,
-    Memory,
     Moment,
     Observed,
     Phase,
     Read,
-    ResetRecord,
-    Rest,
+    ResetState,
     Rules,
     Send,
     Step,
     Stored,
     View,
+    Wait,
     Write,
     WriteLost,
     WriteRefused,
@@ -45,10 +45,10 @@ def _tokens(dice: Random) -> Tokens:
     return tuple(sorted((key, dice.choice(VALUES)) for key in RESET_KEYS if dice.random() < 0.6))
 
 
-def _record(dice: Random) -> ResetRecord | None:
+def _record(dice: Random) -> ResetState | None:
     if dice.random() < 0.3:
         return None
-    return ResetRecord(
+    return ResetState(
         phase=dice.choice([*Phase, Phase.IN_FLIGHT, Phase.IN_FLIGHT, "Unheard"]),
         job_id=dice.choice(["J1", "J1", "J2", ""]),
         tokens=_tokens(dice),
@@ -83,7 +83,7 @@ def _problem(dice: Random) -> Problem:
     return Problem(
         code=dice.choice(["X", "Y", NOT_SENT]),
         message="m" * dice.choice([0, 1, 5000]),
-        healer=dice.choice([*Healer]),
+        error_class=dice.choice([*ErrorClass]),
         reason=dice.choice([*Reason]),
         delivery=dice.choice([*Delivery]),
         http_status=dice.choice([0, 200, 400, 500]),
@@ -91,10 +91,10 @@ def _problem(dice: Random) -> Problem:
     )
 
 
-def _happens(dice: Random, step: Step) -> Happening:
+def _happens(dice: Random, step: Step) -> Input:
     """Something that can happen after this step."""
     seen = job(dice.randint(0, 3), dice.choice(["J1", "J2", ""]))
-    may: list[Happening]
+    may: list[Input]
     match step:
         case Read():
             return Observed(_view(dice), fresh=True)
@@ -102,17 +102,17 @@ def _happens(dice: Random, step: Step) -> Happening:
             may = [Looked(seen, _signing(dice)), Looked(seen), LookFailed(_problem(dice))]
         case Send():
             may = [Answered(seen), CallFailed(_problem(dice))]
-        case Rest():
+        case Wait():
             return Observed(_view(dice), fresh=dice.random() < 0.5)
         case Write(view=view, record=record, handled=handled):
             kept = replace(view, record=record, handled=handled, version=view.version + 1, changed=False)
             pruned = replace(kept, record=None)
-            likely: list[Happening] = [Stored(kept)] * 6
+            likely: list[Input] = [Stored(kept)] * 6
             may = [*likely, Stored(pruned), Conflicted(), WriteLost(), WriteRefused(_problem(dice))]
     return dice.choice(may)
 
 
-def _makes_sense(before: Step, happened: Happening, step: Step, memory: Memory, now: Moment) -> None:
+def _makes_sense(before: Step, happened: Input, step: Step, memory: LocalState, now: Moment) -> None:
     match step:
         case Read():
             fresh = isinstance(happened, Observed) and happened.fresh
@@ -129,12 +129,12 @@ def _makes_sense(before: Step, happened: Happening, step: Step, memory: Memory, 
             assert intent.phase == Phase.IN_FLIGHT
             assert intent.tokens
             assert intent.owner == "p0"
-            assert not_after >= now.steady
-        case Rest(until=until):
-            assert until is None or until > now.steady
+            assert not_after >= now.monotonic
+        case Wait(until=until):
+            assert until is None or until > now.monotonic
 
 
-def _judge_write(view: View, record: ResetRecord | None, handled: tuple[tuple[str, str], ...]) -> None:
+def _judge_write(view: View, record: ResetState | None, handled: tuple[tuple[str, str], ...]) -> None:
     assert list(handled) == sorted(handled)
     assert len(dict(handled)) == len(handled)
     done = set(record.tokens) if record is not None else set()
@@ -155,13 +155,13 @@ def test_any_order_of_events_is_answered_by_a_step_that_makes_sense(seed: int, l
     dice = Random(seed)
     nonce = dice.random() < 0.5
     rules = Rules(owner="p0", min_interval=dice.choice([0.0, 30.0]), confirm_by_nonce=nonce)
-    memory, steady = Memory(), 0.0
-    before: Step = Rest()
+    memory, monotonic = LocalState(), 0.0
+    before: Step = Wait()
     for _ in range(length):
-        if isinstance(before, Rest):
-            steady += dice.choice([0.0, 1.0, 20.0, 1000.0])
+        if isinstance(before, Wait):
+            monotonic += dice.choice([0.0, 1.0, 20.0, 1000.0])
         happened = _happens(dice, before)
-        now = Moment(wall=WALL + steady, steady=steady, chance=dice.random())
+        now = Moment(wall=WALL + monotonic, monotonic=monotonic, jitter=dice.random())
         memory, after = advance(memory, happened, now, rules)
         _makes_sense(before, happened, after, memory, now)
         before = after
@@ -173,17 +173,17 @@ def test_a_cooperative_world_brings_any_resource_to_rest(seed: int) -> None:
     """Nobody else writes, ESA answers, time passes: the request is handled within a bounded number of steps."""
     dice = Random(seed)
     view = _view(dice)
-    memory, steady = Memory(), 0.0
-    step: Step = Rest()
+    memory, monotonic = LocalState(), 0.0
+    step: Step = Wait()
     rules = Rules(owner="p0", confirm_by_nonce=dice.random() < 0.5)
-    happened: Happening = Observed(view, fresh=dice.random() < 0.5)
+    happened: Input = Observed(view, fresh=dice.random() < 0.5)
     for _ in range(40):
-        memory, step = advance(memory, happened, Moment(wall=WALL + steady, steady=steady), rules)
+        memory, step = advance(memory, happened, Moment(wall=WALL + monotonic, monotonic=monotonic), rules)
         match step:
-            case Rest(until=None):
+            case Wait(until=None):
                 break
-            case Rest(until=float(until)):
-                steady = until
+            case Wait(until=float(until)):
+                monotonic = until
                 happened = Observed(view)
             case Read():
                 happened = Observed(view, fresh=True)
@@ -193,7 +193,7 @@ def test_a_cooperative_world_brings_any_resource_to_rest(seed: int) -> None:
                 happened = Answered(job(0, intent.job_id))
             case Write(record=record, handled=handled):
                 done = record is not None and record.phase == Phase.SUCCEEDED
-                last = WALL + steady if done else view.last_reset
+                last = WALL + monotonic if done else view.last_reset
                 view = replace(view, record=record, handled=handled, changed=False, version=view.version + 1)
                 view = replace(view, last_reset=last)
                 happened = Stored(view)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.conditions import find
-from esa_preload_operator.domain.errors import Healer, Problem, Reason
+from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.reset_values import Phase, ResetRecord, Write
+from esa_preload_operator.domain.reset_values import Phase, ResetState, Write
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.status import (
     composed,
@@ -30,12 +30,12 @@ from support.statuses import counts, small_counts, statuses, texts
 
 WALL = 1_780_000_000.0
 NOW = format_time(WALL)
-DENIED = Problem("NoPermission", "no", Healer.ACCOUNT, Reason.ACCESS_DENIED)
-LOST = Problem("InvalidJob.NotFound", "gone", Healer.AUTHOR, Reason.JOB_NOT_FOUND)
+DENIED = Problem("NoPermission", "no", ErrorClass.BLOCKED, Reason.ACCESS_DENIED)
+LOST = Problem("InvalidJob.NotFound", "gone", ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND)
 
 tokens = st.dictionaries(st.sampled_from(RESET_KEYS), texts, max_size=2).map(lambda made: tuple(sorted(made.items())))
 records = st.builds(
-    ResetRecord,
+    ResetState,
     phase=st.sampled_from(Phase),
     job_id=texts,
     tokens=tokens,
@@ -85,7 +85,7 @@ def ready(status: Status) -> tuple[str, str]:
 
 @given(statuses, records, tokens, st.none() | esa_jobs, st.booleans())
 def test_an_intent_reads_as_it_was_written(
-    before: Status, record: ResetRecord, handled: tuple[tuple[str, str], ...], seen: EsaJob | None, troubles: bool
+    before: Status, record: ResetState, handled: tuple[tuple[str, str], ...], seen: EsaJob | None, troubles: bool
 ) -> None:
     job = resource(before)
     write = Write(view_of(job), record, handled, job=seen, problem=DENIED if troubles else None)
@@ -162,7 +162,7 @@ def test_a_changed_spec_takes_back_the_word_of_a_failed_reset() -> None:
 )
 def test_a_write_says_ready_only_of_a_job_that_was_seen(phase: Phase, state: tuple[str, str], known: bool) -> None:
     job = resource() if not known else conditioned(None, None)
-    write = Write(view_of(job), ResetRecord(phase, "job1"), ())
+    write = Write(view_of(job), ResetState(phase, "job1"), ())
     assert ready(composed(job, write, WALL)) == (state if known else ("", ""))
 
 
@@ -174,17 +174,17 @@ def test_only_a_reset_that_was_made_moves_its_time() -> None:
         (Phase.WITHDRAWN, "Withdrawn", False),
         (Phase.FAILED, "Failed", False),
     ):
-        record = ResetRecord(phase, "job1", finished_at=NOW)
+        record = ResetState(phase, "job1", finished_at=NOW)
         status = composed(job, Write(view_of(job), record, (), outcome=outcome), WALL)
         assert status.last_reset_time == (NOW if moved else None)
 
 
 def test_the_time_of_the_next_reset_goes_with_the_hold() -> None:
     job = conditioned(None, None)
-    held = composed(job, Write(view_of(job), ResetRecord(Phase.HELD, "job1"), (), due=WALL), WALL)
+    held = composed(job, Write(view_of(job), ResetState(Phase.HELD, "job1"), (), due=WALL), WALL)
     assert held.next_reset_time == NOW
     job = job.model_copy(update={"status": held})
-    assert composed(job, Write(view_of(job), ResetRecord(Phase.IN_FLIGHT), ()), WALL).next_reset_time is None
+    assert composed(job, Write(view_of(job), ResetState(Phase.IN_FLIGHT), ()), WALL).next_reset_time is None
 
 
 def test_answers_without_a_request_id_keep_the_last_one() -> None:

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Reason, StoreUnavailableError
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Reason, StoreUnavailableError
 from esa_preload_operator.domain.ports import Accounts
 from esa_preload_operator.esa.accounts import AccountPool, Policy
 from esa_preload_operator.esa.own import OwnCredentials
@@ -74,7 +74,7 @@ async def test_a_secret_must_have_an_allowed_name() -> None:
 async def test_what_is_missing_is_named() -> None:
     cluster = Cluster()
     error = await refused(cluster.pool(), "web", "esa-credentials")
-    assert (error.problem.reason, error.problem.healer) == (Reason.CREDENTIALS_MISSING, Healer.ACCOUNT)
+    assert (error.problem.reason, error.problem.error_class) == (Reason.CREDENTIALS_MISSING, ErrorClass.BLOCKED)
     assert "Secret web/esa-credentials does not exist" in str(error)
     error = await refused(cluster.pool(environment={}), "operator-ns", None)
     assert error.problem.reason is Reason.CREDENTIALS_MISSING
@@ -84,7 +84,7 @@ async def test_time_heals_a_secret_that_could_not_be_read() -> None:
     cluster = Cluster()
     cluster.down = True
     error = await refused(cluster.pool(), "web", "esa-credentials")
-    assert error.problem.healer is Healer.TIME
+    assert error.problem.error_class is ErrorClass.TRANSIENT
 
 
 async def test_equal_credentials_share_a_client_and_changed_ones_get_a_new_one() -> None:

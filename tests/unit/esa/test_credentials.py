@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Reason
 from esa_preload_operator.esa.credentials import Credentials, from_environment, from_secret
 
 
@@ -27,7 +27,7 @@ def test_a_missing_key_is_named(missing: str, value: str | None) -> None:
     with pytest.raises(EsaError, match=f"key {missing} of Secret ns/s is missing or empty") as caught:
         from_secret(data, "ns/s")
     problem = caught.value.problem
-    assert (problem.reason, problem.healer) == (Reason.CREDENTIALS_MISSING, Healer.ACCOUNT)
+    assert (problem.reason, problem.error_class) == (Reason.CREDENTIALS_MISSING, ErrorClass.BLOCKED)
     assert problem.delivery is Delivery.NEVER_SENT
 
 

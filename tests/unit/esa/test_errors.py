@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.esa.errors import Answer, read_json, retry_after
 
 
@@ -16,32 +16,36 @@ def problem_of(
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "healer", "reason", "delivery"),
+    ("status", "code", "error_class", "reason", "delivery"),
     [
-        (400, "TooManyRequests", Healer.TIME, Reason.THROTTLED, Delivery.REFUSED),
-        (400, "Throttling.User", Healer.TIME, Reason.THROTTLED, Delivery.REFUSED),
-        (403, "InvalidUid.PermissionDenied", Healer.ACCOUNT, Reason.ACCESS_DENIED, Delivery.REFUSED),
-        (404, "InvalidJob.NotFound", Healer.AUTHOR, Reason.JOB_NOT_FOUND, Delivery.REFUSED),
-        (400, "SignatureNonceUsed", Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.RECEIVED),
-        (500, "SignatureNonceUsed", Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
-        (400, "SomethingNew", Healer.AUTHOR, Reason.ESA_ERROR, Delivery.REFUSED),
-        (503, "ServiceUnavailable", Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
-        (500, "SomethingNew", Healer.TIME, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
-        (500, "InvalidJob.NotFound", Healer.AUTHOR, Reason.JOB_NOT_FOUND, Delivery.UNKNOWN),
+        (400, "TooManyRequests", ErrorClass.TRANSIENT, Reason.THROTTLED, Delivery.REFUSED),
+        (400, "Throttling.User", ErrorClass.TRANSIENT, Reason.THROTTLED, Delivery.REFUSED),
+        (403, "InvalidUid.PermissionDenied", ErrorClass.BLOCKED, Reason.ACCESS_DENIED, Delivery.REFUSED),
+        (404, "InvalidJob.NotFound", ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND, Delivery.REFUSED),
+        (400, "SignatureNonceUsed", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.RECEIVED),
+        (500, "SignatureNonceUsed", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
+        (400, "SomethingNew", ErrorClass.TERMINAL, Reason.ESA_ERROR, Delivery.REFUSED),
+        (503, "ServiceUnavailable", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
+        (500, "SomethingNew", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
+        (500, "InvalidJob.NotFound", ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND, Delivery.UNKNOWN),
     ],
 )
 def test_a_refusal_is_one_only_with_a_code_and_a_client_status(
-    *, status: int, code: str, healer: Healer, reason: Reason, delivery: Delivery
+    *, status: int, code: str, error_class: ErrorClass, reason: Reason, delivery: Delivery
 ) -> None:
     found = problem_of(status, {"Code": code, "Message": "says why", "RequestId": "r-1"})
-    assert found == Problem(code, "says why", healer, reason, delivery, "r-1", status)
+    assert found == Problem(code, "says why", error_class, reason, delivery, "r-1", status)
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 404, 502])
 @pytest.mark.parametrize("body", [b"", b"<html>nope</html>", b'{"Id": "66', b"\xff\xfe", b"[" * 100_000, b"[1]"])
 def test_garbage_tells_nothing_about_the_work(status: int, body: bytes) -> None:
     found = problem_of(status, body)
-    assert (found.code, found.healer, found.delivery) == ("UnreadableAnswer", Healer.TIME, Delivery.UNKNOWN)
+    assert (found.code, found.error_class, found.delivery) == (
+        "UnreadableAnswer",
+        ErrorClass.TRANSIENT,
+        Delivery.UNKNOWN,
+    )
 
 
 def test_a_known_status_line_alone_is_no_refusal() -> None:
@@ -71,7 +75,7 @@ def test_the_pause_is_in_milliseconds_above_zero_and_bounded(text: str, seconds:
 @pytest.mark.parametrize("status", [400, 503])
 def test_a_pause_makes_an_unknown_code_throttling(status: int) -> None:
     found = problem_of(status, {"Code": "Busy", "Message": "m"}, {"x-acs-retry-after": "80"})
-    assert (found.healer, found.reason, found.retry_after) == (Healer.TIME, Reason.THROTTLED, 0.08)
+    assert (found.error_class, found.reason, found.retry_after) == (ErrorClass.TRANSIENT, Reason.THROTTLED, 0.08)
 
 
 def test_a_pause_does_not_make_a_known_code_throttling() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esa_preload_operator.domain.cleaning import INT64_MAX, MAX_TEXT
-from esa_preload_operator.domain.errors import Delivery, EsaError, Healer, Problem
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.esa.errors import Answer, read_json
 from esa_preload_operator.esa.models import read_executions, read_job, read_job_page
@@ -64,7 +64,11 @@ def test_an_answer_without_a_job_may_have_been_a_reset(answer: object) -> None:
     with pytest.raises(EsaError) as caught:
         read_job(answer, "r")
     problem = caught.value.problem
-    assert (problem.code, problem.healer, problem.delivery) == ("UnreadableAnswer", Healer.TIME, Delivery.UNKNOWN)
+    assert (problem.code, problem.error_class, problem.delivery) == (
+        "UnreadableAnswer",
+        ErrorClass.TRANSIENT,
+        Delivery.UNKNOWN,
+    )
 
 
 @pytest.mark.parametrize("total", ["2", 2])

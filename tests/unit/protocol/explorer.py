@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3] / "operator")]
 
-from esa_preload_operator.domain.reset_values import Look, Phase, Read, Rest, Send, Step, Write
+from esa_preload_operator.domain.reset_values import Look, Phase, Read, Send, Step, Wait, Write
 from esa_preload_operator.domain.tokens import without
 from unit.protocol.disturbances import Disturbed
 from unit.protocol.scopes import LARGE, SCOPES, Scope
@@ -156,7 +156,7 @@ def _words(step: Step) -> str:
             return f"{what}, handled {','.join(token for _, token in handled) or 'none'}"
         case Send(intent=intent, not_after=moment):
             return f"{','.join(token for _, token in intent.tokens)}, not after {moment:g}"
-        case Read() | Look() | Rest():
+        case Read() | Look() | Wait():
             return type(step).__name__
 
 

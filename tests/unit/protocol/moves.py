@@ -13,10 +13,10 @@ from esa_preload_operator.domain.reset_values import (
     Looked,
     Phase,
     Read,
-    Rest,
     Send,
     Stage,
     Stored,
+    Wait,
     Write,
 )
 from esa_preload_operator.domain.tokens import without
@@ -43,7 +43,7 @@ from unit.protocol.world import (
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    from esa_preload_operator.domain.reset_values import ResetRecord
+    from esa_preload_operator.domain.reset_values import ResetState
     from unit.protocol.scopes import Scope
 
 
@@ -163,7 +163,7 @@ class Moves:
             if proc.paused:
                 times.append(proc.lease)
                 times.append(int(step.not_after) + 1 if isinstance(step, Send) and proc.sub != AWAITING else 0)
-            elif not isinstance(step, Rest) or step.until == 0.0:
+            elif not isinstance(step, Wait) or step.until == 0.0:
                 return  # a running process is faster than the clock
             else:
                 times.append(int(step.until or 0))
@@ -276,7 +276,7 @@ class Moves:
         sent = self._proc(s, p, proc._replace(sub=AWAITING))
         yield Move("sends the reset", p, sent._replace(wire=tuple(sorted((*s.wire, message)))))
 
-    def _serves(self, s: State, intent: ResetRecord) -> int:
+    def _serves(self, s: State, intent: ResetState) -> int:
         """The requests of an intent that the status does not show any more: by the tokens' values."""
         latest = {(KEYS[key], token): n for n, (key, token) in enumerate(self.scope.script[: s.script])}
         return bits(tuple(latest[entry] for entry in intent.tokens))

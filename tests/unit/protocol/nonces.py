@@ -8,7 +8,7 @@ from esa_preload_operator.domain.reset_values import Phase
 from esa_preload_operator.domain.signing import Signing
 
 if TYPE_CHECKING:
-    from esa_preload_operator.domain.reset_values import ResetRecord
+    from esa_preload_operator.domain.reset_values import ResetState
     from unit.protocol.world import State
 
 
@@ -17,7 +17,7 @@ def new(stamp: int, key: int) -> Signing:
     return Signing(f"n{stamp:02}", f"1970-01-01T00:00:{stamp:02}Z", f"key {key}")
 
 
-def stamps_of(record: ResetRecord) -> frozenset[str]:
+def stamps_of(record: ResetState) -> frozenset[str]:
     """The times that a record names: its start and the date of its signature."""
     if record.signing is None:
         return frozenset({record.started_at})
@@ -42,17 +42,17 @@ def forget(s: State, stamps: frozenset[str]) -> State:
     return s if kept == s.burnt else s._replace(burnt=kept)
 
 
-def is_refused(s: State, record: ResetRecord | None) -> bool:
+def is_refused(s: State, record: ResetState | None) -> bool:
     """Was the intent's nonce used up by a call that ESA did not execute?"""
     return record is not None and record.signing is not None and (record.signing.nonce, False) in s.burnt
 
 
-def can_repeat(s: State, record: ResetRecord | None) -> bool:
+def can_repeat(s: State, record: ResetState | None) -> bool:
     """Could the intent's call be made again as it was, so that no second reset is excused?"""
     return record is not None and record.signing is not None and record.signing.signer == f"key {s.key}"
 
 
-def continues(record: ResetRecord | None, old: ResetRecord | None) -> bool:
+def continues(record: ResetState | None, old: ResetState | None) -> bool:
     """Is it about the same call as the open intent before it: made again, or known to have been answered somehow?"""
     if record is None or old is None or old.signing is None or {record.phase, old.phase} != {Phase.IN_FLIGHT}:
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from esa_preload_operator.domain.errors import Delivery, Healer, Problem, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.reset import NOT_SENT
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ class Move(NamedTuple):
     """The undecidable situation that this move makes, by its letter."""
 
 
-def _problem(code: str, healer: Healer, delivery: Delivery, status: int = 0) -> Problem:
-    return Problem(code, "", healer=healer, reason=Reason.ESA_ERROR, delivery=delivery, http_status=status)
+def _problem(code: str, error_class: ErrorClass, delivery: Delivery, status: int = 0) -> Problem:
+    return Problem(code, "", error_class=error_class, reason=Reason.ESA_ERROR, delivery=delivery, http_status=status)
 
 
-LOST = _problem("Lost", Healer.TIME, Delivery.UNKNOWN)
-REFUSED_CONNECTION = _problem("ConnectionRefused", Healer.TIME, Delivery.NEVER_SENT)
-UNSENT = _problem(NOT_SENT, Healer.TIME, Delivery.NEVER_SENT)
-THROTTLED = _problem("TooManyRequests", Healer.TIME, Delivery.REFUSED)
-RECEIVED = _problem("SignatureNonceUsed", Healer.TIME, Delivery.RECEIVED, 400)
-SERVER_ERROR = _problem("InternalError", Healer.TIME, Delivery.UNKNOWN, 500)
-NOT_FOUND = _problem("InvalidJob.NotFound", Healer.AUTHOR, Delivery.REFUSED)
+LOST = _problem("Lost", ErrorClass.TRANSIENT, Delivery.UNKNOWN)
+REFUSED_CONNECTION = _problem("ConnectionRefused", ErrorClass.TRANSIENT, Delivery.NEVER_SENT)
+UNSENT = _problem(NOT_SENT, ErrorClass.TRANSIENT, Delivery.NEVER_SENT)
+THROTTLED = _problem("TooManyRequests", ErrorClass.TRANSIENT, Delivery.REFUSED)
+RECEIVED = _problem("SignatureNonceUsed", ErrorClass.TRANSIENT, Delivery.RECEIVED, 400)
+SERVER_ERROR = _problem("InternalError", ErrorClass.TRANSIENT, Delivery.UNKNOWN, 500)
+NOT_FOUND = _problem("InvalidJob.NotFound", ErrorClass.TERMINAL, Delivery.REFUSED)
 
 
 def bits(requests: tuple[int, ...]) -> int:

@@ -12,8 +12,8 @@ from esa_preload_operator.domain.reset_values import (
     Observed,
     Phase,
     Read,
-    Rest,
     Send,
+    Wait,
     Write,
 )
 from esa_preload_operator.resources.job import RESET_KEY
@@ -39,7 +39,7 @@ def test_1_an_edit_between_answer_and_outcome_does_not_reset_twice() -> None:
 
     assert again.record is not None
     assert again.record.phase == Phase.SUCCEEDED
-    expect(Rest, p0.writes(resource, again))
+    expect(Wait, p0.writes(resource, again))
     assert dict(resource.view.handled) == {RESET_KEY: "A"}
 
 
@@ -48,13 +48,13 @@ def test_2_own_call_that_timed_out_is_not_repeated_before_its_deadline() -> None
     sent(p0, resource)
 
     p0.at = 10.0
-    rest = expect(Rest, p0.on(CallFailed(LOST)))
+    rest = expect(Wait, p0.on(CallFailed(LOST)))
     assert rest.until is not None
     assert rest.until >= p0.at + p0.rules.deadline
-    expect(Rest, p0.sees(resource, fresh=True))
+    expect(Wait, p0.sees(resource, fresh=True))
 
     restarted = Process(name="p0 started again", at=10.0)
-    waiting = expect(Rest, restarted.sees(resource, fresh=True))
+    waiting = expect(Wait, restarted.sees(resource, fresh=True))
     assert waiting.until == restarted.at + restarted.rules.deadline
 
 
@@ -62,21 +62,21 @@ def test_3_who_holds_an_old_body_cannot_claim_and_does_not_call() -> None:
     p0, p1, resource = Process(), Process(name="p1"), _asked()
     sent(p0, resource, submitted=0)
     old = resource.view
-    expect(Rest, p1.sees(old))
-    expect(Rest, p0.writes(resource, p0.on(Answered(job(0)))))
+    expect(Wait, p1.sees(old))
+    expect(Wait, p0.writes(resource, p0.on(Answered(job(0)))))
 
     p1.at = p1.rules.deadline
     expect(Read, p1.sees(old))
     expect(Look, p1.on(Observed(old, fresh=True)))  # even if that read is old by the time it is looked
     claim = p1.on(Looked(job(0)))
     expect(Read, p1.writes(resource, claim))
-    expect(Rest, p1.sees(resource, fresh=True))
+    expect(Wait, p1.sees(resource, fresh=True))
 
 
 def test_3_a_claim_renews_the_deadline_for_whoever_comes_next() -> None:
     p0, p1, resource = Process(), Process(name="p1"), _asked()
     sent(p0, resource)
-    expect(Rest, p1.sees(resource))
+    expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
     expect(Read, p1.sees(resource))
     expect(Look, p1.sees(resource, fresh=True))
@@ -84,7 +84,7 @@ def test_3_a_claim_renews_the_deadline_for_whoever_comes_next() -> None:
     assert call.intent.attempts == 2
 
     successor = Process(name="p2", at=p1.at)
-    waiting = expect(Rest, successor.sees(resource, fresh=True))
+    waiting = expect(Wait, successor.sees(resource, fresh=True))
     assert waiting.until == p1.at + p1.rules.deadline
 
 
@@ -95,12 +95,12 @@ def test_4_a_process_that_was_paused_between_intent_and_call_does_not_send() -> 
     assert not may_send(call, call.not_after + 0.001, FOREVER)
     assert not may_send(call, p0.at, leads_until=p0.at)
 
-    expect(Rest, p1.sees(resource))
+    expect(Wait, p1.sees(resource))
     p0.at = p1.at = p1.rules.deadline
     expect(Look, p1.sees(resource, fresh=True))
     expect(Send, p1.writes(resource, p1.on(Looked(job(1)))))
     expect(Read, p0.on(CallFailed(problem(NOT_SENT, delivery=Delivery.NEVER_SENT))))
-    expect(Rest, p0.sees(resource, fresh=True))
+    expect(Wait, p0.sees(resource, fresh=True))
 
 
 def test_4_the_last_moment_to_send_leaves_the_call_its_time_before_the_deadline() -> None:
@@ -115,13 +115,13 @@ def test_5_an_intent_about_another_job_is_closed_without_a_call() -> None:
     resource.edit(job_id="J2")
 
     p1 = Process(name="p1")
-    expect(Rest, p1.sees(resource, fresh=True))
+    expect(Wait, p1.sees(resource, fresh=True))
     p1.at = p1.rules.deadline
     write = expect(Write, p1.sees(resource, fresh=True))
 
     assert write.record is not None
     assert write.record.phase == Phase.REPLACED
-    expect(Rest, p1.writes(resource, write))
+    expect(Wait, p1.writes(resource, write))
     assert dict(resource.view.handled) == {RESET_KEY: "A"}
 
 
@@ -167,7 +167,7 @@ def test_8_progress_that_has_regrown_proves_nothing_and_the_status_says_so() -> 
     p0, resource = Process(), _asked()
     sent(p0, resource, submitted=1)
     p1 = Process(name="p1")
-    expect(Rest, p1.sees(resource))
+    expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
     expect(Look, p1.sees(resource, fresh=True))
 
@@ -182,14 +182,14 @@ def test_8_progress_that_has_fallen_confirms_without_a_call() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource, submitted=1)
     p1 = Process(name="p1")
-    expect(Rest, p1.sees(resource))
+    expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
     expect(Look, p1.sees(resource, fresh=True))
 
     write = expect(Write, p1.on(Looked(job(0))))
 
     assert write.outcome == "Confirmed"
-    expect(Rest, p1.writes(resource, write))
+    expect(Wait, p1.writes(resource, write))
     assert dict(resource.view.handled) == {RESET_KEY: "A"}
 
 
@@ -198,7 +198,7 @@ def test_8_confirmation_by_progress_can_be_switched_off() -> None:
     sent(p0, resource, submitted=1)
     p1 = Process(name="p1")
     p1.rules = replace(p1.rules, confirm_by_progress=False)
-    expect(Rest, p1.sees(resource))
+    expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
     expect(Look, p1.sees(resource, fresh=True))
     expect(Send, p1.writes(resource, p1.on(Looked(job(0)))))

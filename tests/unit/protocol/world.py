@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from esa_preload_operator.domain import reset
 from esa_preload_operator.domain.reset_values import (
-    Happening,
-    Memory,
+    Input,
+    LocalState,
     Moment,
     Observed,
     Phase,
-    ResetRecord,
-    Rest,
+    ResetState,
     Rules,
     Send,
     Stage,
     Step,
     View,
+    Wait,
     Write,
 )
 from unit.protocol.nonces import stamps_of
@@ -64,7 +64,7 @@ class Obj(NamedTuple):
     job: str
     asked: Tokens
     handled: Tokens
-    record: ResetRecord | None
+    record: ResetState | None
     changed: bool
 
 
@@ -169,7 +169,7 @@ class Rulebook:
     """The protocol under exploration; a mutation replaces one of its parts."""
 
     name: str = "as it is"
-    advance: Callable[[Memory, Happening, Moment, Rules], tuple[Memory, Step]] = reset.advance
+    advance: Callable[[LocalState, Input, Moment, Rules], tuple[LocalState, Step]] = reset.advance
     may_send: Callable[[Send, float, float], bool] = reset.may_send
 
 
@@ -180,15 +180,15 @@ class Machine:
         self.rulebook = rulebook
         self.rules = Rules(owner="", request_timeout=TIMEOUT, network_grace=GRACE, confirm_by_nonce=nonce)
         self.objs: Interner[Obj] = Interner()
-        self.memories: Interner[Memory] = Interner()
+        self.memories: Interner[LocalState] = Interner()
         self.steps: Interner[Step] = Interner()
         self.views: Interner[View] = Interner()
-        self.records: Interner[ResetRecord] = Interner()
+        self.records: Interner[ResetState] = Interner()
         self._known: dict[tuple[Hashable, ...], tuple[int, int]] = {}
         self._memo: dict[tuple[object, ...], int] = {}
         self._stamps: dict[tuple[str, int], frozenset[str]] = {}
-        self.fresh_memory = self.memories.id(Memory())
-        self.rest = self.steps.id(Rest())
+        self.fresh_memory = self.memories.id(LocalState())
+        self.rest = self.steps.id(Wait())
 
     def view(self, obj: int) -> int:
         """The present version of the object, as a process sees it."""
@@ -206,18 +206,18 @@ class Machine:
         key = (owner, memory, happened, stamp)
         if key not in self._known:
             rules = replace(self.rules, owner=owner)
-            now = Moment(wall=float(stamp), steady=0.0, chance=1.0)
+            now = Moment(wall=float(stamp), monotonic=0.0, jitter=1.0)
             after, step = self.rulebook.advance(self.memories[memory], self._happening(happened), now, rules)
             self._known[key] = (self.memories.id(canonical(after)), self.steps.id(step))
         return self._known[key]
 
-    def _happening(self, happened: tuple[Hashable, ...]) -> Happening:
+    def _happening(self, happened: tuple[Hashable, ...]) -> Input:
         match happened:
             case ("observed", int(view), bool(fresh)):
                 return Observed(self.views[view], fresh=fresh)
             case (kind, *values):
                 assert isinstance(kind, type)
-                made: Happening = kind(*(self.views[v] if isinstance(v, int) else v for v in values))
+                made: Input = kind(*(self.views[v] if isinstance(v, int) else v for v in values))
                 return made
             case _:
                 raise AssertionError(happened)
@@ -258,7 +258,7 @@ class Machine:
 
 
 def _stamps(value: object) -> Iterator[str]:
-    if isinstance(value, ResetRecord):
+    if isinstance(value, ResetState):
         yield from stamps_of(value)
     elif isinstance(value, tuple):
         for part in value:
@@ -280,20 +280,20 @@ def _old_write(write: Write | None) -> Write | None:
     return None if write is None else replace(write, view=_old_view(write.view))
 
 
-def _shift(memory: Memory, ticks: int) -> Memory:
+def _shift(memory: LocalState, ticks: int) -> LocalState:
     seen = None if memory.seen is None else (memory.seen[0], memory.seen[1] - ticks)
     return replace(memory, seen=seen, begun=memory.begun - ticks, not_before=memory.not_before - ticks)
 
 
 def _shift_step(step: Step, ticks: int) -> Step:
-    if isinstance(step, Rest) and step.until is not None:
+    if isinstance(step, Wait) and step.until is not None:
         return replace(step, until=max(0.0, step.until - ticks))
     if isinstance(step, Send):
         return replace(step, not_after=max(-DEADLINE - 1.0, step.not_after - ticks))
     return step
 
 
-def canonical(memory: Memory) -> Memory:
+def canonical(memory: LocalState) -> LocalState:
     """Cut what is so long ago that its age makes no difference."""
     seen = None if memory.seen is None else (memory.seen[0], max(float(-DEADLINE), memory.seen[1]))
     begun = max(memory.begun, -DEADLINE - 1.0) if memory.stage is Stage.INTENT else 0.0
@@ -303,11 +303,11 @@ def canonical(memory: Memory) -> Memory:
     return replace(memory, seen=seen, begun=begun, failures=failures, not_before=not_before)
 
 
-def kept(record: ResetRecord | None) -> ResetRecord | None:
+def kept(record: ResetState | None) -> ResetState | None:
     """A record as the model keeps it: an intent whole, of a closed one what decides about later requests."""
     if record is None or record.phase == Phase.IN_FLIGHT:
         return record
-    small = ResetRecord(phase=record.phase)
+    small = ResetState(phase=record.phase)
     if record.phase in (Phase.HELD, Phase.RETRYING, Phase.FAILED):
         small = replace(small, tokens=record.tokens, attempts=min(record.attempts, 2))
     return small

@@ -9,14 +9,14 @@ from pydantic import ValidationError
 from esa_preload_operator.domain.errors import Problem
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.domain.reset_values import Memory, Write
+from esa_preload_operator.domain.reset_values import LocalState, Write
 from esa_preload_operator.resources.job import ScheduledPreloadJob, Status
 
-_IDLE = Memory()
+_IDLE = LocalState()
 
 
 @dataclass(slots=True)
-class Record:
+class TrackedResource:
     """One resource. Everything here may be lost in a crash."""
 
     ref: ObjectRef
@@ -28,20 +28,20 @@ class Record:
     writing: tuple[ScheduledPreloadJob, Status] | None = None
     """What is being written, and to what; the watch may show it before the answer comes."""
     secret_name: str | None = None
-    memory: Memory = _IDLE
-    untold: Write | None = None
+    memory: LocalState = _IDLE
+    unannounced: Write | None = None
     """A write whose answer was lost: if it was stored after all, its Event and its count are still due."""
     booked: float = 0.0
     """From when on, on the monotonic clock, the account's rate has room for the calls that were booked; 0 for none."""
-    latest: EsaJob | None = None
+    pending_refresh: EsaJob | None = None
     """What a refresh found and the status does not show yet."""
-    doubt: bool = False
+    needs_verification: bool = False
     """A refresh missed the job, or something failed: look at it again."""
-    proven: bool = False
+    credentials_verified: bool = False
     """ESA has told about the job with these credentials, so that another change of the spec needs no look."""
     retry_at: float = 0.0
     failures: int = 0
-    trouble: Problem | None = None
+    site_problem: Problem | None = None
     """Why the refresh of the resource's site fails, if its account's owner has to act."""
 
     def is_writing(self, body: Mapping[str, Any]) -> bool:
@@ -60,13 +60,13 @@ class Record:
 
 
 @dataclass(slots=True)
-class Records:
+class Registry:
     """All resources, found by name and by the job that they are about."""
 
-    _by_ref: dict[ObjectRef, Record] = field(default_factory=dict)
-    _by_job: dict[str, list[Record]] = field(default_factory=dict)
+    _by_ref: dict[ObjectRef, TrackedResource] = field(default_factory=dict)
+    _by_job: dict[str, list[TrackedResource]] = field(default_factory=dict)
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[TrackedResource]:
         """All records, in no order."""
         return iter(tuple(self._by_ref.values()))
 
@@ -74,11 +74,11 @@ class Records:
         """Count the resources."""
         return len(self._by_ref)
 
-    def get(self, ref: ObjectRef) -> Record | None:
+    def get(self, ref: ObjectRef) -> TrackedResource | None:
         """Return the record of a resource."""
         return self._by_ref.get(ref)
 
-    def put(self, record: Record) -> Record:
+    def put(self, record: TrackedResource) -> TrackedResource:
         """Remember a resource, in the place of one that had its name."""
         self.drop(record.ref)
         self._by_ref[record.ref] = record
@@ -86,7 +86,7 @@ class Records:
             self._by_job.setdefault(record.job_id, []).append(record)
         return record
 
-    def drop(self, ref: ObjectRef) -> Record | None:
+    def drop(self, ref: ObjectRef) -> TrackedResource | None:
         """Forget a resource; return what was known of it."""
         record = self._by_ref.pop(ref, None)
         if record is not None and record.job_id:
@@ -97,7 +97,7 @@ class Records:
                 del self._by_job[record.job_id]
         return record
 
-    def owner_of(self, job_id: str) -> Record | None:
+    def owner_of(self, job_id: str) -> TrackedResource | None:
         """Return the oldest resource about a job: it alone acts on it. Equal age is decided by the uid."""
         return min(self._by_job.get(job_id, ()), key=lambda record: (record.created, record.uid), default=None)
 

@@ -6,7 +6,7 @@ import pytest
 
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.resources.job import Condition, ResetStatus, ScheduledPreloadJob, Status
-from esa_preload_operator.services.records import Record
+from esa_preload_operator.services.registry import TrackedResource
 
 READY = Condition(type="Ready", status="True", last_transition_time="2026-01-01T00:00:00Z", reason="Ready", message="")
 WRITTEN = Status(
@@ -31,10 +31,10 @@ def seen(meta: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
     return {"metadata": META | {"resourceVersion": "8"} | (meta or {}), "spec": {"jobId": "job1"}, "status": shown}
 
 
-def record() -> Record:
+def record() -> TrackedResource:
     """Return the record of a resource whose status is being written."""
     job = ScheduledPreloadJob.model_validate({"metadata": META, "spec": {"jobId": "job1"}})
-    return Record(ObjectRef("shop", "nightly"), "u1", "", "job1", version=7, writing=(job, WRITTEN))
+    return TrackedResource(ObjectRef("shop", "nightly"), "u1", "", "job1", version=7, writing=(job, WRITTEN))
 
 
 def test_the_echo_of_a_write_under_way_is_no_news() -> None:
