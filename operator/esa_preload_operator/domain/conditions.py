@@ -21,15 +21,18 @@ _MAX_MESSAGE: Final = 2048
 
 
 class State(enum.Enum):
-    """What is the matter with a resource, all told."""
+    """What is the matter with a resource, all told; of several the one that stands lower counts."""
 
-    PENDING = "not looked at yet"
     READY = "can be reset"
-    RESETTING = "a reset is under way"
     HELD = "a reset waits for minResetInterval"
-    WAITING = "time heals: throttled or ESA is away"
-    BLOCKED = "the account's owner heals: permission, credentials, quota"
-    STALLED = "only a change of the resource helps"
+    RESETTING = "a reset is under way"
+    PENDING = "not looked at yet"
+    WAITING = "retried automatically: throttled, ESA is away, an outcome is not known"
+    BLOCKED = "needs the account's owner: permission, credentials, quota"
+    STALLED = "needs a change of the resource"
+
+
+_RANK: Final = {state: number for number, state in enumerate(State)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,13 @@ BLOCKING: Final = frozenset(
         Reason.CREDENTIALS_MISSING,
         Reason.CREDENTIALS_NOT_ALLOWED,
         Reason.QUOTA_EXCEEDED,
+        Reason.ESA_ERROR,
     }
 )
-"""Reasons of a blocked resource: they tell it from one that waits for time to heal, whose conditions are alike."""
+"""Reasons of a blocked resource: they tell it from one that is retried automatically, whose conditions are alike."""
+
+TERMINAL: Final = frozenset({Reason.JOB_NOT_FOUND, Reason.INVALID_JOB_ID, Reason.INVALID_SPEC})
+"""Reasons for which a request fails."""
 
 TABLE: Final[dict[State, Row]] = {
     State.PENDING: Row("Unknown", "True", "False", "InProgress", "Progressing"),
@@ -75,18 +82,31 @@ _STATE_OF_CLASS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The state of a resource and why."""
+class Finding:
+    """What one concern says about a resource."""
 
     state: State
-    reason: Reason
+    reason: str
     message: str
+    code: str = ""
+    """The error code with which the message begins: what follows, such as a request id, is new with each try."""
 
 
-def verdict_of(problem: Problem) -> Verdict:
-    """Say what a problem makes of a resource."""
+def finding_of(problem: Problem) -> Finding:
+    """Return what a problem makes of a resource."""
     state = State.STALLED if problem.reason is Reason.CRD_OUTDATED else _STATE_OF_CLASS[problem.error_class]
-    return Verdict(state, problem.reason, str(problem))
+    return Finding(state, problem.reason, str(problem), problem.code)
+
+
+def finding_for(reason: str, message: str) -> Finding:
+    """Return what a reason that the status keeps makes of a resource."""
+    state = State.STALLED if reason in TERMINAL else State.BLOCKED if reason in BLOCKING else State.WAITING
+    return Finding(state, reason, message, code_of(message))
+
+
+def worst(findings: Sequence[Finding]) -> Finding | None:
+    """Return the finding that decides; of equal ones the first."""
+    return max(findings, key=lambda finding: _RANK[finding.state], default=None)
 
 
 def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
@@ -94,18 +114,17 @@ def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
     return next((condition for condition in conditions if condition.type == kind), None)
 
 
-def shows(conditions: Sequence[Condition], verdict: Verdict) -> bool:
-    """Say whether the conditions already tell the verdict's state, reason and code; the rest of a message may differ.
-
-    A message begins with the code of its problem; what follows, such as a request id, is new with each try.
-    """
-    row = TABLE[verdict.state]
+def shows(conditions: Sequence[Condition], finding: Finding) -> bool:
+    """Return whether the conditions already say so; after an error code the rest of a message may differ."""
+    row = TABLE[finding.state]
     told = {condition.type: condition for condition in conditions}
     wanted = {READY: row.ready, RECONCILING: row.reconciling, STALLED: row.stalled}
-    return all(kind in told and told[kind].status == truth for kind, truth in wanted.items()) and (
-        told[READY].reason == verdict.reason
-        and code_of(told[READY].message) == code_of(cut(verdict.message, _MAX_MESSAGE))
-    )
+    if any(kind not in told or told[kind].status != truth for kind, truth in wanted.items()):
+        return False
+    ready, message = told[READY], cut(finding.message, _MAX_MESSAGE)
+    if finding.code:
+        return ready.reason == finding.reason and code_of(ready.message) == code_of(message)
+    return (ready.reason, ready.message) == (finding.reason, message)
 
 
 def code_of(message: str) -> str:
@@ -113,15 +132,15 @@ def code_of(message: str) -> str:
     return message.partition(":")[0]
 
 
-def judged(conditions: Sequence[Condition], verdict: Verdict, generation: int, now: str) -> list[Condition]:
-    """Return the conditions with Ready, Reconciling and Stalled as the verdict says; the others stay."""
-    row = TABLE[verdict.state]
+def judged(conditions: Sequence[Condition], finding: Finding, generation: int, now: str) -> list[Condition]:
+    """Return the conditions with Ready, Reconciling and Stalled as the finding says; the others stay."""
+    row = TABLE[finding.state]
     truths: dict[str, Truth] = {READY: row.ready, RECONCILING: row.reconciling, STALLED: row.stalled}
     result = list(conditions)
     for kind, truth in truths.items():
         tells = kind == READY or truth == "True"
-        reason: str = verdict.reason if tells else Reason.READY
-        message = verdict.message if tells else ""
+        reason: str = finding.reason if tells else Reason.READY
+        message = finding.message if tells else ""
         result = _put(result, kind, truth, reason, message, generation, now)
     return result
 
@@ -134,6 +153,22 @@ def with_urls(conditions: Sequence[Condition], job: EsaJob, generation: int, now
     if job.failed_file_oss:
         message += f"; the refused URLs are listed in {clean_text(job.failed_file_oss)}"
     return _put(conditions, URLS_ACCEPTED, "False", rejection_reason(job.error_info), message, generation, now)
+
+
+def urls_as_shown(conditions: Sequence[Condition], job: EsaJob) -> bool:
+    """Return whether the conditions already say of the URLs what ESA does."""
+    old, new = find(conditions, URLS_ACCEPTED), find(with_urls(conditions, job, 0, ""), URLS_ACCEPTED)
+    return old is not None and new is not None and _said(old) == _said(new)
+
+
+def _said(condition: Condition) -> tuple[str, str, str]:
+    return condition.status, condition.reason, condition.message
+
+
+def rejected(conditions: Sequence[Condition]) -> str | None:
+    """Return why ESA has refused URLs, None if it has not."""
+    said = find(conditions, URLS_ACCEPTED)
+    return said.message if said is not None and said.status == "False" else None
 
 
 def newly_rejected(before: Sequence[Condition], after: Sequence[Condition]) -> str | None:

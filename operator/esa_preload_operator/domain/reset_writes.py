@@ -1,163 +1,229 @@
 """What the reset protocol stores: each function makes one write from what is known."""
 
 from dataclasses import replace
+from typing import Final
 
-from esa_preload_operator.domain.cleaning import cut, format_time
+from esa_preload_operator.domain.cleaning import cut, format_micro_time, format_time
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.reset_values import Answer, Moment, Notice, Phase, ResetState, View, Write
-from esa_preload_operator.domain.tokens import Tokens, handled_after, without
+from esa_preload_operator.domain.local import Answered
+from esa_preload_operator.domain.signing import Signing
+from esa_preload_operator.domain.steps import Write
+from esa_preload_operator.domain.tokens import Tokens, handled_after, newest_after, without
+from esa_preload_operator.domain.values import Moment, Notice, Phase, ResetState, Rules
+from esa_preload_operator.domain.view import View
 
-_MAX_MESSAGE = 1024
+TRIGGER: Final = "Annotation"
+_MAX_MESSAGE: Final = 1024
 
 
-def claim(view: View, intent: ResetState, job: EsaJob, *, repeats: ResetState | None) -> Write:
+def _write(view: View, reset: ResetState | None, handled: Tokens, opened: Tokens = ()) -> Write:
+    """Return a write of the protocol; `opened` are tokens that ask although they were handled."""
+    return Write(view, reset, handled, newest_after(without(view.handled, opened), view.newest, handled))
+
+
+def attempt(view: View, tokens: Tokens) -> ResetState:
+    """Return the reset of tokens for which nothing was called yet in this attempt."""
+    before = view.reset
+    retried = before is not None and before.phase == Phase.RETRYING
+    same = before is not None and set(before.tokens) == set(tokens)
+    return ResetState(
+        phase=Phase.HELD,
+        job_id=view.job_id,
+        tokens=tokens,
+        trigger=TRIGGER,
+        generation=view.generation,
+        attempts=before.attempts if before is not None and retried else 0,
+        unproven=before.unproven if before is not None and retried and same else 0,
+    )
+
+
+def intent(view: View, tokens: Tokens, job: EsaJob, now: Moment, rules: Rules) -> ResetState:
+    """Return the intent of a first call for these tokens."""
+    begun = attempt(view, tokens)
+    return replace(
+        begun,
+        phase=Phase.IN_FLIGHT,
+        owner=rules.owner,
+        started_at=format_micro_time(now.wall),
+        submitted_before=job.url_submitted,
+        attempts=begun.attempts + 1,
+    )
+
+
+def repetition(
+    first: ResetState, before: ResetState, *, failure: Problem | None, again: Signing | None, unsent: bool
+) -> ResetState:
+    """Return the intent that repeats the call of `before`, whose answer is lost; `first` is how it would begin.
+
+    As long as nobody asked for more, what had been submitted before the first call counts: if that was nothing, every
+    URL is submitted after the request.
+    """
+    same = set(first.tokens) == set(before.tokens)
+    repeated = replace(first, attempts=before.attempts + 1)
+    if same and before.submitted_before == 0 and not (unsent and before.unproven == 0):
+        repeated = replace(repeated, submitted_before=0)
+    lost = f"the answer to attempt {before.attempts} was lost"
+    if again is not None:
+        message = before.message if unsent else f"{lost}; the same signed request was sent again"
+        return replace(repeated, tokens=before.tokens, message=message, signing=again)
+    if unsent:
+        return replace(repeated, unproven=before.unproven if same else 0, message=before.message if same else "")
+    came = f" ({_short(failure)})" if failure is not None else ""
+    message = f"{lost}{came} and the job's progress does not show a reset; called again"
+    return replace(repeated, unproven=before.unproven + 1 if same else 0, message=cut(message, _MAX_MESSAGE))
+
+
+def claim(view: View, announced: ResetState, job: EsaJob, *, undecidable: bool = False) -> Write:
     """Announce a call before it is made; the tokens count as open until its outcome is stored."""
-    undecidable = False
-    if repeats is not None:
-        lost = f"the answer to attempt {repeats.attempts} was lost"
-        undecidable = intent.signing is None or intent.signing != repeats.signing
-        doubt = f"{lost} and the job's progress does not show a reset; called again"
-        intent = replace(intent, message=doubt if undecidable else f"{lost}; the same signed request was sent again")
-    return Write(view, intent, _still_handled(view, intent.tokens), job=job, undecidable=undecidable)
+    return replace(
+        _write(view, announced, _still_handled(view, announced.tokens), announced.tokens),
+        job=job,
+        undecidable=undecidable,
+    )
 
 
-def outcome(view: View, answer: Answer, now: Moment) -> Write:
+def outcome(view: View, answer: Answered, now: Moment) -> Write:
     """Store the answer to a call, for the tokens of its intent and never for newer ones."""
     result = answer.result
     if isinstance(result, EsaJob):
-        told = answer.intent.message  # that a call was repeated without proof stays told
-        record = _ended(answer.intent, Phase.SUCCEEDED, now, request_id=result.request_id, message=told)
-        notice = Notice(
-            Reason.RESET_SUCCEEDED, f"ESA reset job {record.job_id} for {_name(record.tokens)}{_request(result)}"
-        )
-        job = result if record.job_id == view.job_id else None  # the resource may be about another job by now
-        return Write(view, record, _handled(view, record), job=job, notice=notice, outcome=Phase.SUCCEEDED)
+        told = answer.intent.message  # that a call was repeated without a proof stays told
+        reset = _ended(answer.intent, Phase.SUCCEEDED, now, request_id=result.request_id, message=told)
+        message = f"ESA reset job {reset.job_id} for {name_tokens(reset.tokens)}{_request(result)}"
+        job = result if reset.job_id == view.job_id else None  # the resource may be about another job by now
+        write = _write(view, reset, _handled(view, reset))
+        return replace(write, job=job, notice=Notice(Reason.RESET_SUCCEEDED, message), outcome=Phase.SUCCEEDED)
     if answer.intent.signing is not None:
         if result.delivery is Delivery.RECEIVED:
-            return _confirmed_by_nonce(view, answer.intent, result, now)
+            said = "confirmed by nonce: ESA has already received the signed request whose answer was lost"
+            return _confirmed(view, answer.intent, said, now, request_id=result.request_id)
         if result.delivery is Delivery.UNKNOWN or (answer.again and result.error_class is not ErrorClass.TERMINAL):
             return _nonce_spent(view, answer.intent, result)
+    elif result.delivery is Delivery.UNKNOWN:
+        calls = answer.intent.unproven + 1
+        said = (
+            "confirmed, because nothing had been submitted before the calls: every URL is submitted after the "
+            f"request; the answers to {calls} calls were lost (last {_short(result)})"
+        )
+        return _confirmed(view, answer.intent, said, now, request_id=result.request_id)
     if result.error_class is ErrorClass.TERMINAL:
-        return _failed(view, answer.intent, result, now)
-    intent = replace(answer.intent, signing=None)
-    record = replace(intent, phase=Phase.RETRYING, message=_short(result), request_id=result.request_id)
-    return Write(view, record, _still_handled(view, ()), problem=result, notice=_complaint(result))
+        return failed(view, answer.intent, result, now)
+    return retrying(view, replace(answer.intent, signing=None), result)
 
 
-def confirmed(view: View, intent: ResetState, job: EsaJob, now: Moment) -> Write:
+def retrying(view: View, attempt: ResetState, problem: Problem) -> Write:
+    """Store that a request is tried again, and why."""
+    reset = replace(
+        attempt,
+        phase=Phase.RETRYING,
+        generation=view.generation,
+        reason=problem.reason,
+        message=_short(problem),
+        request_id=problem.request_id,
+    )
+    return replace(_write(view, reset, _still_handled(view, reset.tokens), reset.tokens), notice=warning(problem))
+
+
+def confirmed(view: View, open_intent: ResetState, job: EsaJob, now: Moment) -> Write:
     """Store that the job's progress shows the reset whose answer was lost."""
     message = (
-        f"confirmed by progress: {job.url_submitted} URLs submitted now, {intent.submitted_before} before the call "
-        "whose answer was lost"
+        f"confirmed by progress: {job.url_submitted} URLs submitted now, {open_intent.submitted_before} before the "
+        "call whose answer was lost"
     )
-    record = _ended(intent, Phase.SUCCEEDED, now, request_id="", message=message)
-    notice = Notice(Reason.RESET_CONFIRMED, f"ESA job {record.job_id}, {_name(record.tokens)}: {message}")
-    return Write(view, record, _handled(view, record), job=job, notice=notice, outcome="Confirmed")
+    return replace(_confirmed(view, open_intent, message, now), job=job)
 
 
-def _confirmed_by_nonce(view: View, intent: ResetState, problem: Problem, now: Moment) -> Write:
-    message = "confirmed by nonce: ESA has already received the signed request whose answer was lost"
-    record = _ended(intent, Phase.SUCCEEDED, now, request_id=problem.request_id, message=message)
-    notice = Notice(Reason.RESET_CONFIRMED, f"ESA job {record.job_id}, {_name(record.tokens)}: {message}")
-    return Write(view, record, _handled(view, record), notice=notice, outcome="Confirmed")
+def _confirmed(view: View, open_intent: ResetState, message: str, now: Moment, *, request_id: str = "") -> Write:
+    reset = _ended(open_intent, Phase.SUCCEEDED, now, request_id=request_id, message=message)
+    notice = Notice(Reason.RESET_CONFIRMED, f"ESA job {reset.job_id}, {name_tokens(reset.tokens)}: {message}")
+    return replace(_write(view, reset, _handled(view, reset)), notice=notice, outcome="Confirmed")
 
 
-def _nonce_spent(view: View, intent: ResetState, problem: Problem) -> Write:
+def _nonce_spent(view: View, open_intent: ResetState, problem: Problem) -> Write:
     """Leave open what became of the call, without the nonce, which this answer may have used up."""
-    if problem.error_class is ErrorClass.TERMINAL:  # a server error with such a code: the author is not asked yet
-        problem = replace(problem, error_class=ErrorClass.TRANSIENT)
-    record = replace(intent, signing=None)
-    return Write(view, record, _still_handled(view, ()), problem=problem, notice=_complaint(problem))
+    reason = Reason.SERVICE_UNAVAILABLE if problem.error_class is ErrorClass.TERMINAL else problem.reason
+    reset = replace(open_intent, signing=None, reason=reason, message=_short(problem))
+    return replace(_write(view, reset, _still_handled(view, ())), notice=warning(replace(problem, reason=reason)))
 
 
-def failed_look(view: View, wanted: Tokens, problem: Problem, now: Moment) -> Write:
-    """Store why the job could not be looked at before a call."""
-    open_intent = view.record if view.record is not None and view.record.phase == Phase.IN_FLIGHT else None
-    if problem.error_class is ErrorClass.TERMINAL:
-        intent = open_intent or ResetState(phase=Phase.FAILED, job_id=view.job_id, tokens=wanted, trigger="Annotation")
-        return _failed(view, intent, problem, now)
-    if open_intent is not None:
-        return Write(view, open_intent, _still_handled(view, ()), problem=problem, notice=_complaint(problem))
-    attempts = view.record.attempts if view.record is not None and view.record.phase == Phase.RETRYING else 0
-    record = ResetState(
-        phase=Phase.RETRYING,
-        job_id=view.job_id,
-        tokens=wanted,
-        trigger="Annotation",
-        attempts=attempts,
-        message=_short(problem),
+def unknown(view: View, open_intent: ResetState, failure: Problem, due: float) -> Write:
+    """Show that it is not known what became of several calls, and when (epoch seconds) the next one is made."""
+    calls = open_intent.unproven + 1
+    message = (
+        f"{calls} calls for {name_tokens(open_intent.tokens)} were made, their answers were lost and the job's "
+        f"progress does not show a reset; the next call, unless progress shows it, not before {format_time(due)}; "
+        f"last: {_short(failure)}"
     )
-    return Write(view, record, _still_handled(view, wanted), problem=problem, notice=_complaint(problem))
+    if open_intent.message:
+        message += f"; before: {open_intent.message}"
+    reset = replace(open_intent, reason=Reason.OUTCOME_UNKNOWN, message=cut(message, _MAX_MESSAGE))
+    notice = Notice(Reason.OUTCOME_UNKNOWN, reset.message, warning=True)
+    return replace(_write(view, reset, _still_handled(view, ())), notice=notice)
 
 
-def close(view: View, phase: Phase, now: Moment) -> Write:
-    """Close a request without a call: it disappeared (Withdrawn), or the job is another one now (Replaced)."""
-    before = view.record or ResetState(phase=phase, job_id=view.job_id)
-    if phase is Phase.REPLACED:
-        message = f"the resource is about job {view.job_id} now; job {before.job_id} is not reset"
-        record = _ended(before, phase, now, request_id="", message=message)
-        return Write(view, record, _handled(view, record), outcome=phase)
-    record = _ended(before, phase, now, request_id="", message="the request disappeared before ESA was called")
-    if before.phase == Phase.IN_FLIGHT:
-        record = replace(
-            record, message="the request disappeared while the answer to its call was lost; not called again"
-        )
-    return Write(view, record, _still_handled(view, ()), outcome=phase)
+def failed(view: View, attempt: ResetState, problem: Problem, now: Moment) -> Write:
+    """Store that only a change of the resource, or a new token, helps."""
+    ended = _ended(attempt, Phase.FAILED, now, request_id=problem.request_id, message=_short(problem))
+    reset = replace(ended, reason=problem.reason, generation=view.generation)
+    notice = Notice(Reason.RESET_FAILED, f"{name_tokens(reset.tokens)}: {problem}", warning=True)
+    return replace(_write(view, reset, _handled(view, reset)), notice=notice, outcome=Phase.FAILED)
+
+
+def withdraw(view: View, now: Moment, message: str) -> Write:
+    """Close a request without a call, and without calling it handled."""
+    before = view.reset or ResetState(phase=Phase.WITHDRAWN, job_id=view.job_id)
+    reset = _ended(before, Phase.WITHDRAWN, now, request_id="", message=message)
+    return replace(_write(view, reset, _still_handled(view, ())), outcome=Phase.WITHDRAWN)
 
 
 def stale(view: View, tokens: Tokens, wanted: Tokens, now: Moment) -> Write:
     """Record wanted tokens that are older than the object as handled, without a call; the others stay open."""
-    message = f"{Reason.STALE_TOKEN}: {_name(tokens)} reads as a time before this object was created; ESA is not called"
-    record = ResetState(
+    message = (
+        f"{Reason.STALE_TOKEN}: {name_tokens(tokens)} reads as a time before this object was created; ESA is not "
+        "called. To reset the job, set a newer time, or a token that is no time"
+    )
+    reset = replace(
+        attempt(view, tokens),
         phase=Phase.WITHDRAWN,
-        job_id=view.job_id,
-        tokens=tokens,
-        trigger="Annotation",
         finished_at=format_time(now.wall),
         message=cut(message, _MAX_MESSAGE),
     )
     handled = handled_after(without(view.handled, wanted), view.asked, tokens)
-    return Write(view, record, handled, notice=Notice(Reason.STALE_TOKEN, record.message), outcome=Reason.STALE_TOKEN)
+    notice = Notice(Reason.STALE_TOKEN, reset.message, warning=True)
+    return replace(_write(view, reset, handled, wanted), notice=notice, outcome=Reason.STALE_TOKEN)
+
+
+def record(view: View, tokens: Tokens) -> Write:
+    """Record times that a newer handled one satisfies as handled, without a call."""
+    return _write(view, view.reset, handled_after(view.handled, view.asked, tokens))
 
 
 def hold(view: View, tokens: Tokens, due: float) -> Write:
     """Hold a request that came too soon after the last reset; `due` is in epoch seconds."""
     message = f"held by minResetInterval until {format_time(due)}"
-    record = ResetState(phase=Phase.HELD, job_id=view.job_id, tokens=tokens, trigger="Annotation", message=message)
-    return Write(view, record, _still_handled(view, tokens), due=due)
+    reset = replace(attempt(view, tokens), phase=Phase.HELD, message=message)
+    return replace(_write(view, reset, _still_handled(view, tokens), tokens), due=due)
 
 
 def forget(view: View) -> Write:
     """Drop handled tokens whose annotation is gone, so that they can be asked for again."""
-    return Write(view, view.record, _still_handled(view, ()))
+    return _write(view, view.reset, _still_handled(view, ()))
 
 
-def outdated(view: View) -> Write:
-    """Say that the installed CRD drops what the protocol has to remember; nothing was called."""
-    problem = Problem(
-        code="CRDOutdated",
-        message="the API server did not keep status.reset as written; install the CRD of this operator's version",
-        error_class=ErrorClass.BLOCKED,
-        reason=Reason.CRD_OUTDATED,
+def _ended(attempt: ResetState, phase: Phase, now: Moment, *, request_id: str, message: str) -> ResetState:
+    return replace(
+        attempt,
+        phase=phase,
+        finished_at=format_time(now.wall),
+        request_id=request_id,
+        reason="",
+        message=cut(message, _MAX_MESSAGE),
+        signing=None,
     )
-    return Write(view, None, _still_handled(view, ()), problem=problem, notice=_complaint(problem))
 
 
-def _failed(view: View, intent: ResetState, problem: Problem, now: Moment) -> Write:
-    record = _ended(intent, Phase.FAILED, now, request_id=problem.request_id, message=_short(problem))
-    notice = Notice(Reason.RESET_FAILED, f"{_name(record.tokens)}: {problem}", warning=True)
-    return Write(view, record, _handled(view, record), problem=problem, notice=notice, outcome=Phase.FAILED)
-
-
-def _ended(intent: ResetState, phase: Phase, now: Moment, *, request_id: str, message: str) -> ResetState:
-    message = cut(message, _MAX_MESSAGE)
-    ended = replace(intent, phase=phase, finished_at=format_time(now.wall), request_id=request_id, message=message)
-    return replace(ended, signing=None)
-
-
-def _handled(view: View, record: ResetState) -> Tokens:
-    return handled_after(view.handled, view.asked, record.tokens)
+def _handled(view: View, reset: ResetState) -> Tokens:
+    return handled_after(view.handled, view.asked, reset.tokens)
 
 
 def _still_handled(view: View, opened: Tokens) -> Tokens:
@@ -165,7 +231,8 @@ def _still_handled(view: View, opened: Tokens) -> Tokens:
     return handled_after(without(view.handled, opened), view.asked, ())
 
 
-def _complaint(problem: Problem) -> Notice:
+def warning(problem: Problem) -> Notice:
+    """Return the Event about a problem."""
     return Notice(problem.reason, str(problem), warning=True)
 
 
@@ -173,8 +240,8 @@ def _short(problem: Problem) -> str:
     return cut(str(problem), _MAX_MESSAGE)
 
 
-def _name(tokens: Tokens) -> str:
-    """Name tokens for people: quoted, without line breaks, cut."""
+def name_tokens(tokens: Tokens) -> str:
+    """Return tokens for people: quoted, without line breaks, cut."""
     return ", ".join(f"{key}={cut(token, 80)!r}" for key, token in tokens) or "no token"
 
 

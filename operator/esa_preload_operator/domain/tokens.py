@@ -58,6 +58,35 @@ def without(tokens: Tokens, others: Tokens) -> Tokens:
     return tuple(entry for entry in tokens if known.get(entry[0]) != entry[1])
 
 
+def satisfied(asked: Tokens, handled: Tokens, newest: Tokens) -> Tokens:
+    """Return the asked tokens that are times, and not newer than a time that was handled for the same annotation."""
+    known = newest_times(handled, newest)
+    return tuple(
+        (k, t) for k, t in asked if k in known and (moment := token_time(t)) is not None and moment <= known[k]
+    )
+
+
+def newest_times(*many: Tokens) -> dict[str, float]:
+    """Return the newest time among the tokens of each annotation, in epoch seconds."""
+    found: dict[str, float] = {}
+    for key, token in (entry for tokens in many for entry in tokens):
+        moment = token_time(token)
+        if moment is not None:
+            found[key] = max(moment, found.get(key, moment))
+    return found
+
+
+def newest_after(handled: Tokens, newest: Tokens, after: Tokens) -> Tokens:
+    """Return the newest handled times that `after`, which replaces `handled`, does not show by itself."""
+    shown = newest_times(after)
+    kept: dict[str, str] = {}
+    for key, token in (*newest, *handled):
+        moment = token_time(token)
+        if moment is not None and moment > shown.get(key, 0.0):
+            shown[key], kept[key] = moment, token
+    return tuple(sorted(kept.items()))
+
+
 def handled_after(handled: Tokens, asked: Tokens, done: Tokens) -> Tokens:
     """Return what counts as handled once `done` is dealt with.
 

@@ -126,6 +126,7 @@ class ResetStatus(Part):
         description="Annotations and tokens that this reset answers. A token above 256 bytes is shown as sha256:….",
     )
     trigger: str = Field(default="", description="What asked for the reset: Annotation.")
+    generation: Int64 | None = Field(default=None, description="metadata.generation that this reset was decided for.")
     owner: str | None = Field(default=None, description="Process of the operator that wrote this request.")
     started_at: Time | None = Field(default=None, description="When this attempt was written down, before the call.")
     finished_at: Time | None = Field(default=None, description="When the outcome was known.")
@@ -134,6 +135,12 @@ class ResetStatus(Part):
     )
     request_id: str | None = Field(default=None, description="ESA's id of the reset request, for its support.")
     attempts: Int32 = Field(default=0, description="How often the call was prepared for these tokens.")
+    unproven: Int32 | None = Field(
+        default=None, description="Earlier calls for these tokens whose answers were lost and which nothing proves."
+    )
+    reason: str | None = Field(
+        default=None, description="Why it is tried again, has failed, or is not known, in one CamelCase word."
+    )
     message: str | None = Field(default=None, description="What happened, for people.")
     signing: SigningStatus | None = Field(
         default=None,
@@ -213,6 +220,11 @@ class Status(Part):
     handled_resets: dict[str, str] = Field(
         default_factory=dict,
         description="Annotation key to the last token dealt with. A token above 256 bytes is shown as sha256:….",
+    )
+    handled_times: dict[str, str] = Field(
+        default_factory=dict,
+        description="Annotation key to the newest time that was dealt with, where handledResets holds another token "
+        "now: it is not repeated, and neither is an older one.",
     )
     last_reset_time: Time | None = Field(default=None, description="When the job was reset last.")
     next_reset_time: Time | None = Field(default=None, description="When a held reset will be made.")

@@ -1,23 +1,29 @@
-"""Keeps progress up to date with one list per site and account, shared by all resources of that site."""
+"""Keeps progress up to date with one list per site and credentials, shared by all resources of that site."""
 
 import asyncio
 import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
-from esa_preload_operator.domain.errors import ErrorClass, EsaError, Problem, Reason
+from esa_preload_operator.domain.errors import EsaError, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.ports import Accounts, EsaAccount, ObjectRef
 from esa_preload_operator.domain.retry import retry_delay
-from esa_preload_operator.domain.status import facts
+from esa_preload_operator.domain.status import facts, merged
+from esa_preload_operator.domain.steps import Fact, JobMissing, JobTold, SiteFailed, SiteListed, Told
+from esa_preload_operator.domain.values import Phase
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.services.clock import Clock
-from esa_preload_operator.services.registry import Registry
+from esa_preload_operator.services.registry import Registry, TrackedResource
 
 logger = logging.getLogger(__name__)
 
-_ACTIVE_ROUNDS = 20
+_ACTIVE_ROUNDS: Final = 20
 """Refreshes after which a job whose numbers stand still no longer counts as running."""
+OLD_NUMBERS: Final = 1800.0
+"""Seconds for which the list of a site may fail before its resources say how old their numbers are."""
 
 GroupKey = tuple[str, str | None, int]
 """Namespace of the Secret, its name, and the site. Those on the operator's own credentials share the namespace ""."""
@@ -32,7 +38,9 @@ class Member:
     """Hash of the facts that the status shows."""
     rounds_left: int = 0
     since: float = 0.0
-    """When `known` changed last: what a list that began before says is older than that."""
+    """When `known` changed last: a list that began before is older than that."""
+    told: str = ""
+    """Code of the failure that the resource was told of."""
 
 
 @dataclass(slots=True)
@@ -41,16 +49,21 @@ class Group:
 
     members: dict[ObjectRef, Member] = field(default_factory=dict)
     due: float = 0.0
+    running: bool = False
     failures: int = 0
+    failing_since: float | None = None
     problem: Problem | None = None
 
 
 @dataclass(slots=True)
 class Refresher:
-    """Lists the jobs of each site when it is due: often while something runs, rarely when idle."""
+    """Lists the jobs of each site when it is due: often while something runs, rarely when idle.
+
+    It writes nothing and decides nothing: it tells the resources what the list says of their jobs.
+    """
 
     accounts: Accounts
-    records: Registry
+    registry: Registry
     clock: Clock
     active_every: float
     idle_every: float
@@ -60,29 +73,37 @@ class Refresher:
     _group_of: dict[ObjectRef, GroupKey] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def track(
-        self, ref: ObjectRef, *, secret_name: str | None, site_id: int, job_id: str, known: int, running: bool
-    ) -> None:
-        """Watch over a resource; `known` is the hash of what its status shows."""
-        key: GroupKey = (ref.namespace if secret_name is not None else "", secret_name, site_id)
+    def track(self, tracked: TrackedResource, view: View) -> None:
+        """Watch over a resource from now on, as far as its status names the site of its job."""
+        shown = view.shown.job
+        if shown.id != view.job_id or not shown.site_id:
+            return
+        ref, running = tracked.ref, _is_running(view)
+        key: GroupKey = (ref.namespace if view.secret is not None else "", view.secret, shown.site_id)
         if self._group_of.get(ref) != key:
             self.untrack(ref)
             self._group_of[ref] = key
-        group = self._groups.get(key)
         now = self.clock.now()
+        group = self._groups.get(key)
         if group is None:
             wait = self.active_every if running else self.idle_every * now.jitter
             group = self._groups[key] = Group(due=now.monotonic + wait)
             self._changed.set()
-        member = group.members.get(ref)
-        if member is None or member.job_id != job_id:
-            member = group.members[ref] = Member(job_id, known, _ACTIVE_ROUNDS if running else 0, now.monotonic)
-        elif member.known != known:
-            member.known, member.since = known, now.monotonic
-            member.rounds_left = _ACTIVE_ROUNDS if running else 0
-        if member.rounds_left and group.due > now.monotonic + self.active_every:
+        self._join(group, tracked, view, now.monotonic)
+        if running and group.due > now.monotonic + self.active_every:
             group.due = now.monotonic + self.active_every
             self._changed.set()
+
+    def _join(self, group: Group, tracked: TrackedResource, view: View, now: float) -> None:
+        known = hash(facts(view.shown.job))
+        rounds = _ACTIVE_ROUNDS if _is_running(view) else 0
+        member = group.members.get(tracked.ref)
+        if member is None or member.job_id != view.job_id:
+            member = group.members[tracked.ref] = Member(view.job_id, known, rounds, now)
+        elif member.known != known:
+            member.known, member.since, member.rounds_left = known, now, rounds
+        if group.problem is not None:
+            self._tell_failure(group, tracked, member, now)
 
     def untrack(self, ref: ObjectRef) -> None:
         """Stop watching over a resource."""
@@ -94,10 +115,10 @@ class Refresher:
         if not group.members:
             del self._groups[key]
 
-    def credentials_changed(self, namespace: str, secret_name: str | None) -> None:
-        """List again at once what failed with the old credentials; "" and None are the operator's own."""
+    def credentials_changed(self, namespace: str, secret: str | None) -> None:
+        """List at once what failed with the old credentials; "" and None are the operator's own."""
         for key, group in self._groups.items():
-            if key[:2] == (namespace, secret_name) and group.problem is not None:
+            if key[:2] == (namespace, secret) and group.problem is not None:
                 group.due = 0.0
         self._changed.set()
 
@@ -107,35 +128,36 @@ class Refresher:
             while True:
                 now = self.clock.monotonic()
                 for key, group in self._groups.items():
-                    if group.due <= now:
-                        group.due = math.inf
+                    if group.due <= now and not group.running:
+                        group.due, group.running = math.inf, True
                         tasks.create_task(self.refresh(key))
                 self._changed.clear()
-                soonest = min((group.due for group in self._groups.values()), default=math.inf)
+                waiting = (group.due for group in self._groups.values() if not group.running)
+                pause = max(0.05, min(waiting, default=math.inf) - self.clock.monotonic())
                 try:
-                    async with asyncio.timeout(min(self.idle_every, max(0.05, soonest - self.clock.monotonic()))):
+                    async with asyncio.timeout(min(self.idle_every, pause)):
                         await self._changed.wait()
                 except TimeoutError:
                     continue
 
     async def refresh(self, key: GroupKey) -> None:
-        """List the jobs of one site and wake the resources whose status is behind."""
+        """List the jobs of one site and tell its resources what is new."""
         group = self._groups.get(key)
         if group is None:
             return
         begun = self.clock.monotonic()
         try:
             account = await self._account(group, key)
-            wait = account.reserve(1)
-            if wait > 0:
-                await asyncio.sleep(wait)
+            await account.admitted(key[0], 1)
+            begun = self.clock.monotonic()
             jobs = await account.list_jobs(key[2])
         except EsaError as error:
-            self._failed(key, group, error.problem)
+            self._failed(key, group, error.problem, begun)
+        else:
+            self._succeeded(key, group, {job.id: job for job in jobs}, begun)
+        finally:
+            group.running = False
             self._changed.set()
-            return
-        self._compare(group, {job.id: job for job in jobs}, begun)
-        self._changed.set()
 
     async def _account(self, group: Group, key: GroupKey) -> EsaAccount:
         """Find the account by a namespace that may use it; the resources of one that may not are on their own again.
@@ -144,7 +166,7 @@ class Refresher:
             EsaError: no namespace of the group has credentials that can be used.
         """
         while True:
-            namespace = next(iter(group.members)).namespace
+            namespace = next(iter(group.members), ObjectRef(key[0], "")).namespace
             try:
                 return await self.accounts.account(namespace, key[1])
             except EsaError as error:
@@ -152,46 +174,68 @@ class Refresher:
                 if error.problem.reason is not Reason.CREDENTIALS_NOT_ALLOWED or len(strangers) == len(group.members):
                     raise
             for ref in strangers:
+                member = group.members[ref]
                 self.untrack(ref)
-                record = self.records.get(ref)
-                if record is not None:
-                    record.needs_verification = True
-                    self.wake(ref)
+                self._tell(ref, member, JobMissing(), key[1], self.clock.monotonic())
 
-    def _compare(self, group: Group, jobs: dict[str, EsaJob], begun: float) -> None:
-        group.problem, group.failures = None, 0
+    def _succeeded(self, key: GroupKey, group: Group, jobs: dict[str, EsaJob], begun: float) -> None:
+        group.problem, group.failing_since, group.failures = None, None, 0
         for ref, member in list(group.members.items()):
             member.rounds_left = max(0, member.rounds_left - 1)
-            record = self.records.get(ref)
-            if record is None or member.since >= begun:
-                continue
-            job = jobs.get(member.job_id)
-            troubled, record.site_problem = record.site_problem is not None, None
-            if job is None:
-                record.needs_verification = True
-                self.wake(ref)
-            elif hash(facts(job)) != member.known or troubled:
-                record.pending_refresh = job
-                if 0 < job.url_submitted < job.url_count:
-                    member.rounds_left = _ACTIVE_ROUNDS
-                self.wake(ref)
+            fact = self._news(ref, member, jobs.get(member.job_id), begun)
+            if fact is not None:
+                member.told = ""
+                self._tell(ref, member, fact, key[1], begun)
         active = any(member.rounds_left for member in group.members.values())
         now = self.clock.now()
         every = self.active_every if active else self.idle_every
-        group.due = now.monotonic + every * (0.9 + now.jitter / 5)
+        group.due = min(group.due, now.monotonic + every * (0.9 + now.jitter / 5))
 
-    def _failed(self, key: GroupKey, group: Group, problem: Problem) -> None:
+    def _news(self, ref: ObjectRef, member: Member, job: EsaJob | None, begun: float) -> Fact | None:
+        if member.since >= begun or self.registry.get(ref) is None:
+            return SiteListed() if member.told else None
+        if job is None:
+            return JobMissing()
+        if hash(facts(merged(EsaJob(""), job, member.job_id))) != member.known:
+            if 0 < (job.url_submitted or 0) < (job.url_count or 0):
+                member.rounds_left = _ACTIVE_ROUNDS
+            return JobTold(job)
+        return SiteListed() if member.told else None
+
+    def _failed(self, key: GroupKey, group: Group, problem: Problem, begun: float) -> None:
         now = self.clock.now()
         group.failures += 1
-        group.due = now.monotonic + retry_delay(problem, group.failures, now.jitter)
+        group.failing_since = begun if group.failing_since is None else group.failing_since
+        group.due = min(group.due, now.monotonic + retry_delay(problem, group.failures, now.jitter))
         logger.warning("site %d: cannot list the jobs: %s", key[2], problem)
-        if problem.error_class is ErrorClass.TRANSIENT:
-            return
-        known = group.problem is not None and group.problem.reason is problem.reason
         group.problem = problem
-        if not known:
-            for ref in list(group.members):
-                record = self.records.get(ref)
-                if record is not None:
-                    record.site_problem = problem
-                    self.wake(ref)
+        for ref, member in list(group.members.items()):
+            tracked = self.registry.get(ref)
+            if tracked is not None:
+                self._tell_failure(group, tracked, member, now.monotonic)
+
+    def _tell_failure(self, group: Group, tracked: TrackedResource, member: Member, now: float) -> None:
+        """Tell a resource once why its site can't be listed: at once, or if it passes by itself, after a while."""
+        problem, since = group.problem, group.failing_since
+        if problem is None or since is None or member.told == problem.code:
+            return
+        if problem.error_class is ErrorClass.TRANSIENT and now - since < max(OLD_NUMBERS, 2 * self.idle_every):
+            return
+        member.told = problem.code
+        self._tell(tracked.ref, member, SiteFailed(problem), tracked.secret, now)
+
+    def _tell(self, ref: ObjectRef, member: Member, fact: Fact, secret: str | None, began: float) -> None:
+        tracked = self.registry.get(ref)
+        if tracked is not None:
+            tracked.told = (*tracked.told, Told(fact, member.job_id, secret, began))
+            self.wake(ref)
+
+
+def _is_running(view: View) -> bool:
+    """Return whether the job's numbers are about to change."""
+    reset, progress = view.reset, view.shown.job
+    if reset is not None and reset.phase in (Phase.IN_FLIGHT, Phase.RETRYING):
+        return True
+    if reset is not None and reset.phase == Phase.SUCCEEDED and not progress.url_submitted:
+        return True
+    return 0 < (progress.url_submitted or 0) < (progress.url_count or 0)

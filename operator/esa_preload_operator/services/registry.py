@@ -4,15 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
-from esa_preload_operator.domain.errors import Problem
-from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.domain.reset_values import LocalState, Write
-from esa_preload_operator.resources.job import ScheduledPreloadJob, Status
+from esa_preload_operator.domain.steps import Step, Told, Write
+from esa_preload_operator.domain.tokens import asked_tokens
+from esa_preload_operator.domain.view import View
 
-_IDLE = LocalState()
+_NEW = LocalState()
 
 
 @dataclass(slots=True)
@@ -21,42 +19,38 @@ class TrackedResource:
 
     ref: ObjectRef
     uid: str
-    created: str
+    created: float
     job_id: str
+    secret: str | None = None
     version: int = 0
     """The newest version that was seen or written; older events are ignored (read your writes)."""
-    writing: tuple[ScheduledPreloadJob, Status] | None = None
-    """What is being written, and to what; the watch may show it before the answer comes."""
-    secret_name: str | None = None
-    memory: LocalState = _IDLE
+    local: LocalState = _NEW
+    told: tuple[Told, ...] = ()
+    """Facts that the next turn takes in."""
+    decided: tuple[View, Step] | None = None
+    """The step that the newest event asks for, until a worker takes it."""
+    busy: bool = False
+    """A worker has it."""
+    writing: tuple[View, Mapping[str, Any]] | None = None
+    """The status that is being written, and to what; the watch may show it before the answer comes."""
     unannounced: Write | None = None
     """A write whose answer was lost: if it was stored after all, its Event and its count are still due."""
-    booked: float = 0.0
-    """From when on, on the monotonic clock, the account's rate has room for the calls that were booked; 0 for none."""
-    pending_refresh: EsaJob | None = None
-    """What a refresh found and the status does not show yet."""
-    needs_verification: bool = False
-    """A refresh missed the job, or something failed: look at it again."""
-    credentials_verified: bool = False
-    """ESA has told about the job with these credentials, so that another change of the spec needs no look."""
-    retry_at: float = 0.0
-    failures: int = 0
-    site_problem: Problem | None = None
-    """Why the refresh of the resource's site fails, if its account's owner has to act."""
+    confirmed: bool = False
+    """ESA has shown the job to this resource's own credentials."""
+
+    @property
+    def seniority(self) -> tuple[bool, float, str]:
+        """What decides between several resources about one job: the confirmed ones first, of these the oldest."""
+        return not self.confirmed, self.created, self.uid
 
     def is_writing(self, body: Mapping[str, Any]) -> bool:
-        """Say whether an object shows just what is being written, so that it tells nothing new."""
-        if self.writing is None:
+        """Return whether an object shows just what is being written, so that it tells nothing new."""
+        if self.writing is None or body.get("status") != self.writing[1]:
             return False
-        job, status = self.writing
-        meta = body["metadata"]
-        found = (meta.get("generation"), meta.get("deletionTimestamp"), meta.get("annotations") or {})
-        if found != (job.metadata.generation, job.metadata.deletion_timestamp, job.metadata.annotations):
-            return False
-        try:
-            return Status.model_validate(body.get("status") or {}) == status
-        except ValidationError:
-            return False
+        view, meta = self.writing[0], body["metadata"]
+        asked = asked_tokens(meta.get("annotations") or {})
+        found = meta.get("generation"), meta.get("deletionTimestamp") is not None, asked
+        return found == (view.generation, view.deleting, view.asked)
 
 
 @dataclass(slots=True)
@@ -64,10 +58,12 @@ class Registry:
     """All resources, found by name and by the job that they are about."""
 
     _by_ref: dict[ObjectRef, TrackedResource] = field(default_factory=dict)
-    _by_job: dict[str, list[TrackedResource]] = field(default_factory=dict)
+    _by_job: dict[str, dict[ObjectRef, TrackedResource]] = field(default_factory=dict)
+    _owners: dict[str, TrackedResource] = field(default_factory=dict)
+    """Of each job that several resources are about the one that acts."""
 
     def __iter__(self) -> Iterator[TrackedResource]:
-        """All records, in no order."""
+        """Return all resources, in no order."""
         return iter(tuple(self._by_ref.values()))
 
     def __len__(self) -> int:
@@ -75,32 +71,44 @@ class Registry:
         return len(self._by_ref)
 
     def get(self, ref: ObjectRef) -> TrackedResource | None:
-        """Return the record of a resource."""
+        """Return what is known of a resource."""
         return self._by_ref.get(ref)
 
-    def put(self, record: TrackedResource) -> TrackedResource:
+    def put(self, tracked: TrackedResource) -> TrackedResource:
         """Remember a resource, in the place of one that had its name."""
-        self.drop(record.ref)
-        self._by_ref[record.ref] = record
-        if record.job_id:
-            self._by_job.setdefault(record.job_id, []).append(record)
-        return record
+        self.drop(tracked.ref)
+        self._by_ref[tracked.ref] = tracked
+        if tracked.job_id:
+            rivals = self._by_job.setdefault(tracked.job_id, {})
+            rivals[tracked.ref] = tracked
+            owner = self._owners.get(tracked.job_id)
+            if owner is None or tracked.seniority < owner.seniority:
+                self._owners[tracked.job_id] = tracked
+        return tracked
 
     def drop(self, ref: ObjectRef) -> TrackedResource | None:
         """Forget a resource; return what was known of it."""
-        record = self._by_ref.pop(ref, None)
-        if record is not None and record.job_id:
-            others = [other for other in self._by_job[record.job_id] if other is not record]
-            if others:
-                self._by_job[record.job_id] = others
-            else:
-                del self._by_job[record.job_id]
-        return record
+        tracked = self._by_ref.pop(ref, None)
+        if tracked is not None and tracked.job_id:
+            rivals = self._by_job[tracked.job_id]
+            del rivals[ref]
+            if not rivals:
+                del self._by_job[tracked.job_id], self._owners[tracked.job_id]
+            elif self._owners[tracked.job_id] is tracked:
+                self._owners[tracked.job_id] = min(rivals.values(), key=lambda other: other.seniority)
+        return tracked
 
     def owner_of(self, job_id: str) -> TrackedResource | None:
-        """Return the oldest resource about a job: it alone acts on it. Equal age is decided by the uid."""
-        return min(self._by_job.get(job_id, ()), key=lambda record: (record.created, record.uid), default=None)
+        """Return the one resource that acts on a job."""
+        return self._owners.get(job_id)
 
-    def rivals_of(self, job_id: str) -> tuple[ObjectRef, ...]:
-        """Return all resources about a job."""
-        return tuple(record.ref for record in self._by_job.get(job_id, ()))
+    def confirm(self, tracked: TrackedResource) -> TrackedResource | None:
+        """Note that ESA has shown the job to a resource's credentials; return the owner that it replaces."""
+        if tracked.confirmed or self._by_ref.get(tracked.ref) is not tracked:
+            return None
+        tracked.confirmed = True
+        owner = self._owners.get(tracked.job_id)
+        if owner is None or owner is tracked or owner.seniority < tracked.seniority:
+            return None
+        self._owners[tracked.job_id] = tracked
+        return owner

@@ -3,22 +3,10 @@ from dataclasses import replace
 import pytest
 
 from esa_preload_operator.domain.errors import Reason
-from esa_preload_operator.domain.reset import requested
-from esa_preload_operator.domain.reset_values import (
-    Answered,
-    CallFailed,
-    Look,
-    Looked,
-    LookFailed,
-    Phase,
-    Read,
-    ResetState,
-    Send,
-    View,
-    Wait,
-    Write,
-)
+from esa_preload_operator.domain.steps import Ask, Call, Read, Returned, Wait, Write
 from esa_preload_operator.domain.tokens import normalise
+from esa_preload_operator.domain.values import Phase, ResetState
+from esa_preload_operator.domain.view import View, requested
 from esa_preload_operator.resources.job import RESET_KEY, RESET_KEY_PREFIXED
 from support.protocol import CREATED, NOT_FOUND, WALL, Process, Resource, expect, job, problem, sent
 
@@ -32,15 +20,15 @@ def _asked(token: str = "A", key: str = RESET_KEY) -> Resource:
 
 
 def _record(resource: Resource) -> ResetState:
-    assert resource.view.record is not None
-    return resource.view.record
+    assert resource.view.reset is not None
+    return resource.view.reset
 
 
 def _failed(token: str = "A") -> Resource:
     """A resource whose reset failed for good."""
     p0, resource = Process(), _asked(token)
-    expect(Look, p0.sees(resource))
-    expect(Wait, p0.writes(resource, p0.on(LookFailed(NOT_FOUND))))
+    expect(Ask, p0.sees(resource))
+    expect(Wait, p0.writes(resource, p0.on(Returned(NOT_FOUND))))
     assert _record(resource).phase == Phase.FAILED
     return resource
 
@@ -51,14 +39,14 @@ def _failed(token: str = "A") -> Resource:
 def test_a_reset_is_one_look_two_writes_and_one_call() -> None:
     p0, resource = Process(), _asked()
 
-    look = expect(Look, p0.sees(resource))
-    intent = expect(Write, p0.on(Looked(job(2))))
-    send = expect(Send, p0.writes(resource, intent))
-    outcome = expect(Write, p0.on(Answered(job(0))))
+    look = expect(Ask, p0.sees(resource))
+    intent = expect(Write, p0.on(Returned(job(2))))
+    send = expect(Call, p0.writes(resource, intent))
+    outcome = expect(Write, p0.on(Returned(job(0))))
     rest = expect(Wait, p0.writes(resource, outcome))
 
-    assert look.job_id == send.intent.job_id == "J1"
-    assert intent.record == send.intent
+    assert look.query.job_id == send.intent.job_id == "J1"
+    assert intent.reset == send.intent
     assert (send.intent.submitted_before, send.intent.attempts, send.intent.owner) == (2, 1, "p0")
     assert outcome.notice is not None
     assert outcome.notice.reason is Reason.RESET_SUCCEEDED
@@ -78,7 +66,7 @@ def test_both_keys_at_once_are_one_reset() -> None:
     resource.ask("B", OTHER_KEY)
     send = sent(p0, resource)
     assert dict(send.intent.tokens) == {RESET_KEY: "A", OTHER_KEY: "B"}
-    expect(Wait, p0.writes(resource, p0.on(Answered(job()))))
+    expect(Wait, p0.writes(resource, p0.on(Returned(job()))))
     assert resource.view.handled == resource.view.asked
 
 
@@ -86,8 +74,8 @@ def test_a_key_that_is_set_during_a_reset_is_a_reset_of_its_own() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
     resource.ask("B", OTHER_KEY)
-    expect(Read, p0.writes(resource, p0.on(Answered(job()))))
-    expect(Look, p0.writes(resource, p0.sees(resource, fresh=True)))
+    expect(Read, p0.writes(resource, p0.on(Returned(job()))))
+    expect(Ask, p0.writes(resource, p0.sees(resource, fresh=True)))
     assert dict(resource.view.handled) == {RESET_KEY: "A"}
 
 
@@ -95,7 +83,7 @@ def test_a_key_that_is_set_during_a_reset_is_a_reset_of_its_own() -> None:
 def test_any_token_is_reset_once_and_shown_within_bounds(token: str) -> None:
     p0, resource = Process(), _asked(normalise(token))
     sent(p0, resource)
-    outcome = expect(Write, p0.on(Answered(job())))
+    outcome = expect(Write, p0.on(Returned(job())))
     assert outcome.notice is not None
     assert len(outcome.notice.message) < 1024
     assert "\n" not in outcome.notice.message
@@ -108,21 +96,21 @@ def test_any_token_is_reset_once_and_shown_within_bounds(token: str) -> None:
 def test_a_token_that_was_removed_and_set_again_asks_again() -> None:
     p0, resource = Process(), _asked("true")
     sent(p0, resource)
-    expect(Wait, p0.writes(resource, p0.on(Answered(job()))))
+    expect(Wait, p0.writes(resource, p0.on(Returned(job()))))
 
     resource.ask("")
     assert expect(Wait, p0.writes(resource, p0.sees(resource))) == Wait()
     assert resource.view.handled == ()
     assert _record(resource).phase == Phase.SUCCEEDED
     resource.ask("true")
-    expect(Look, p0.sees(resource))
+    expect(Ask, p0.sees(resource))
 
 
 def test_a_time_that_was_removed_and_set_again_is_not_repeated() -> None:
     token = str(int(WALL))
     p0, resource = Process(), _asked(token)
     sent(p0, resource)
-    expect(Wait, p0.writes(resource, p0.on(Answered(job()))))
+    expect(Wait, p0.writes(resource, p0.on(Returned(job()))))
     resource.ask("")
     assert p0.sees(resource) == Wait()
     resource.ask(token)
@@ -133,11 +121,11 @@ def test_a_token_that_disappears_during_its_call_can_be_set_again() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
     resource.ask("")
-    expect(Read, p0.writes(resource, p0.on(Answered(job()))))
+    expect(Read, p0.writes(resource, p0.on(Returned(job()))))
     expect(Wait, p0.writes(resource, p0.sees(resource, fresh=True)))
     assert resource.view.handled == ()
     resource.ask("A")
-    expect(Look, p0.sees(resource))
+    expect(Ask, p0.sees(resource))
 
 
 def test_a_token_older_than_the_object_is_handled_without_a_call() -> None:
@@ -153,16 +141,16 @@ def test_a_token_older_than_the_object_is_handled_without_a_call() -> None:
 def test_a_stale_token_does_not_take_a_present_one_with_it() -> None:
     p0, resource = Process(), _asked(str(int(CREATED - 3601)))
     resource.ask("B", OTHER_KEY)
-    expect(Look, p0.writes(resource, p0.sees(resource)))
+    expect(Ask, p0.writes(resource, p0.sees(resource)))
     assert set(dict(resource.view.handled)) == {RESET_KEY}
 
 
 def test_a_stale_token_does_not_swallow_what_a_changed_spec_tries_again() -> None:
     resource = _failed()
     resource.ask(str(int(CREATED - 3601)), OTHER_KEY)
-    resource.edit(changed=True)
+    resource.change_spec()
     p0 = Process()
-    expect(Look, p0.writes(resource, p0.sees(resource)))
+    expect(Ask, p0.writes(resource, p0.sees(resource)))
     assert requested(resource.view) == ((RESET_KEY, "A"),)
 
 
@@ -173,15 +161,15 @@ def test_a_request_that_disappears_before_recovery_is_withdrawn_without_a_call()
     p1 = Process(name="p1")
     expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
-    expect(Look, p1.sees(resource, fresh=True))
-    assert p1.writes(resource, p1.on(Looked(job(1)))) == Wait()
+    expect(Ask, p1.sees(resource, fresh=True))
+    assert p1.writes(resource, p1.on(Returned(job(1)))) == Wait()
     assert (_record(resource).phase, resource.view.handled) == (Phase.WITHDRAWN, ())
 
 
 def test_a_request_that_disappears_while_it_is_retried_is_withdrawn() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
-    expect(Wait, p0.writes(resource, p0.on(CallFailed(problem()))))
+    expect(Wait, p0.writes(resource, p0.on(Returned(problem()))))
     resource.ask("")
     assert p0.writes(resource, p0.sees(resource)) == Wait()
     assert _record(resource).phase == Phase.WITHDRAWN

@@ -6,35 +6,30 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esa_preload_operator.domain.call import NOT_SENT
 from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
-from esa_preload_operator.domain.reset import NOT_SENT, advance
-from esa_preload_operator.domain.reset_values import (
-    Answered,
-    CallFailed,
+from esa_preload_operator.domain.local import LocalState
+from esa_preload_operator.domain.plan import advance
+from esa_preload_operator.domain.signing import Signing
+from esa_preload_operator.domain.steps import (
+    Ask,
+    Call,
     Conflicted,
     Input,
-    LocalState,
-    Look,
-    Looked,
-    LookFailed,
-    Moment,
     Observed,
-    Phase,
     Read,
-    ResetState,
-    Rules,
-    Send,
+    Returned,
     Step,
     Stored,
-    View,
     Wait,
     Write,
     WriteLost,
     WriteRefused,
 )
-from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.tokens import Tokens, token_time
+from esa_preload_operator.domain.values import Moment, Phase, ResetState, Rules
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.resources.job import RESET_KEYS
 from support.protocol import CREATED, WALL, job
 
@@ -71,7 +66,7 @@ def _view(dice: Random) -> View:
         job_id=dice.choice(["J1", "J1", "J2"]),
         asked=_tokens(dice),
         handled=_tokens(dice),
-        record=_record(dice),
+        reset=_record(dice),
         created=CREATED,
         changed=dice.random() < 0.3,
         last_reset=dice.choice([None, WALL - 100.0, WALL, WALL + 100.0]),
@@ -98,15 +93,15 @@ def _happens(dice: Random, step: Step) -> Input:
     match step:
         case Read():
             return Observed(_view(dice), fresh=True)
-        case Look():
-            may = [Looked(seen, _signing(dice)), Looked(seen), LookFailed(_problem(dice))]
-        case Send():
-            may = [Answered(seen), CallFailed(_problem(dice))]
+        case Ask():
+            may = [Returned(seen, _signing(dice)), Returned(seen), Returned(_problem(dice))]
+        case Call():
+            may = [Returned(seen), Returned(_problem(dice))]
         case Wait():
             return Observed(_view(dice), fresh=dice.random() < 0.5)
-        case Write(view=view, record=record, handled=handled):
-            kept = replace(view, record=record, handled=handled, version=view.version + 1, changed=False)
-            pruned = replace(kept, record=None)
+        case Write(view=view, reset=record, handled=handled):
+            kept = replace(view, reset=record, handled=handled, version=view.version + 1, changed=False)
+            pruned = replace(kept, reset=None)
             likely: list[Input] = [Stored(kept)] * 6
             may = [*likely, Stored(pruned), Conflicted(), WriteLost(), WriteRefused(_problem(dice))]
     return dice.choice(may)
@@ -117,15 +112,15 @@ def _makes_sense(before: Step, happened: Input, step: Step, memory: LocalState, 
         case Read():
             fresh = isinstance(happened, Observed) and happened.fresh
             assert not fresh, "what was just read is read again"
-        case Look(job_id=job_id):
+        case Ask(job_id=job_id):
             assert memory.view is not None
             assert job_id == memory.view.job_id
-        case Write(view=view, record=record, handled=handled):
+        case Write(view=view, reset=record, handled=handled):
             _judge_write(view, record, handled)
-        case Send(intent=intent, not_after=not_after):
+        case Call(intent=intent, not_after=not_after):
             assert isinstance(before, Write)
             assert isinstance(happened, Stored)
-            assert intent == before.record == happened.view.record
+            assert intent == before.reset == happened.view.reset
             assert intent.phase == Phase.IN_FLIGHT
             assert intent.tokens
             assert intent.owner == "p0"
@@ -143,7 +138,7 @@ def _judge_write(view: View, record: ResetState | None, handled: tuple[tuple[str
         assert key in dict(view.asked) or token_time(token) is not None
     if record is not None:
         assert len(record.message.encode()) <= 1024
-        assert record.signing is None or record.phase == Phase.IN_FLIGHT or record == view.record
+        assert record.signing is None or record.phase == Phase.IN_FLIGHT or record == view.reset
 
 
 seeds = st.integers(0, 2**32)
@@ -187,17 +182,17 @@ def test_a_cooperative_world_brings_any_resource_to_rest(seed: int) -> None:
                 happened = Observed(view)
             case Read():
                 happened = Observed(view, fresh=True)
-            case Look(job_id=job_id):
-                happened = Looked(job(1, job_id), _signing(dice) if rules.confirm_by_nonce else None)
-            case Send(intent=intent):
-                happened = Answered(job(0, intent.job_id))
-            case Write(record=record, handled=handled):
+            case Ask(job_id=job_id):
+                happened = Returned(job(1, job_id), _signing(dice) if rules.confirm_by_nonce else None)
+            case Call(intent=intent):
+                happened = Returned(job(0, intent.job_id))
+            case Write(reset=record, handled=handled):
                 done = record is not None and record.phase == Phase.SUCCEEDED
                 last = WALL + monotonic if done else view.last_reset
-                view = replace(view, record=record, handled=handled, changed=False, version=view.version + 1)
+                view = replace(view, reset=record, handled=handled, changed=False, version=view.version + 1)
                 view = replace(view, last_reset=last)
                 happened = Stored(view)
     else:
         raise AssertionError(step)
     assert set(view.asked) <= set(view.handled)
-    assert view.record is None or view.record.phase not in (Phase.IN_FLIGHT, Phase.HELD, Phase.RETRYING)
+    assert view.reset is None or view.reset.phase not in (Phase.IN_FLIGHT, Phase.HELD, Phase.RETRYING)

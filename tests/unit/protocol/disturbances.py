@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esa_preload_operator.domain.reset_values import CallFailed, Look, LookFailed, Phase, Send, Write, WriteLost
+from esa_preload_operator.domain.steps import Ask, Call, Returned, Write, WriteLost
+from esa_preload_operator.domain.values import Phase
 from unit.protocol import nonces
 from unit.protocol.moves import Moves
 from unit.protocol.parts import (
@@ -60,14 +61,14 @@ class Disturbed(Moves):
         if s.left.edit:
             yield Move("somebody edits a label", -1, self._touch(self._spend(s, "edit")))
         if s.left.spec:
-            failed = obj.record.tokens if obj.record is not None and obj.record.phase == Phase.FAILED else ()
+            failed = obj.reset.tokens if obj.reset is not None and obj.reset.phase == Phase.FAILED else ()
             again = bits(tuple(ask for name, ask in zip(KEYS, s.asks, strict=True) if name in dict(failed)))
             s2 = self._spend(s, "spec")._replace(allowed=more(s.allowed, again))
-            yield Move("the spec changes", -1, self._edit(s2, obj._replace(changed=True)))
+            yield Move("the spec changes", -1, self._edit(s2, obj._replace(generation=obj.generation + 1)))
 
     def _set(self, s: State, obj: Obj, key: int, token: str) -> Move:
         entry = (KEYS[key], token)
-        record = obj.record
+        record = obj.reset
         number, excuse = s.script, ""
         if entry in obj.handled or (record is not None and record.phase == Phase.IN_FLIGHT and entry in record.tokens):
             number, excuse = self.scope.script.index((key, token)), "e"
@@ -85,13 +86,20 @@ class Disturbed(Moves):
         if left.fall and s.url:
             yield Move("the counter falls without a reset", -1, self._spend(s, "fall")._replace(url=0, fell=True))
         obj = self.m.objs[s.obj]
-        if left.wipe and (obj.record is not None or obj.handled):
+        if left.wipe and (obj.reset is not None or obj.handled):
             wiped = self._spend(s, "wipe")._replace(allowed=more(s.allowed, bits(s.asks)), serves=0, call=0)
-            yield Move("somebody wipes the status", -1, self._edit(wiped, obj._replace(record=None, handled=())), "d")
+            yield Move(
+                "somebody wipes the status",
+                -1,
+                self._edit(
+                    wiped, obj._replace(reset=None, handled=(), conditions=(), told="", observed=obj.generation)
+                ),
+                "d",
+            )
         if left.rekey:
             yield Move("the access key changes", -1, self._spend(s, "rekey")._replace(key=1))
         if left.new_job:
-            s2 = self._spend(s, "new_job")._replace(url=0, since=so_far(s))
+            s2 = self._spend(s, "new_job")._replace(url=0, since=0, allowed=more(s.allowed, s.serves))
             yield Move("the source changes: job J2", -1, self._edit(s2, obj._replace(job="J2")))
 
     def _to_process(self, s: State, p: int, proc: Proc) -> Iterator[Move]:
@@ -118,14 +126,14 @@ class Disturbed(Moves):
 
     def _to_calls(self, s: State, p: int, proc: Proc) -> Iterator[Move]:
         step, left = self.m.steps[proc.step], s.left
-        if isinstance(step, Look) and left.look_fails:
-            yield Move("looks: 503", p, self._on(self._spend(s, "look_fails"), p, (LookFailed, THROTTLED)))
-        if isinstance(step, Look) and left.author:
-            yield Move("looks: 404", p, self._on(self._spend(s, "author"), p, (LookFailed, NOT_FOUND)))
-        if not isinstance(step, Send):
+        if isinstance(step, Ask) and left.look_fails:
+            yield Move("looks: 503", p, self._on(self._spend(s, "look_fails"), p, (Returned, THROTTLED)))
+        if isinstance(step, Ask) and left.author:
+            yield Move("looks: 404", p, self._on(self._spend(s, "author"), p, (Returned, NOT_FOUND)))
+        if not isinstance(step, Call):
             return
         if proc.sub == READY and left.refuse:
-            refused = self._on(self._spend(s, "refuse"), p, (CallFailed, REFUSED_CONNECTION))
+            refused = self._on(self._spend(s, "refuse"), p, (Returned, REFUSED_CONNECTION))
             yield Move("cannot connect", p, refused)
         message = next((m for m in s.wire if m.proc == p), None)
         if message is None or proc.sub != AWAITING:
@@ -143,9 +151,9 @@ class Disturbed(Moves):
         for name, problem in (("throttle", THROTTLED), ("author", NOT_FOUND), ("server", SERVER_ERROR)):
             if getattr(s.left, name) and (not message.executed or name == "server"):
                 said = self._spend(s, name)._replace(wire=off_wire(s.wire, message))
-                yield Move(f"ESA says {problem.code}", p, self._on(said, p, (CallFailed, problem)))
+                yield Move(f"ESA says {problem.code}", p, self._on(said, p, (Returned, problem)))
                 signing = self.m.records[message.intent].signing
                 if signing is not None and not message.executed:
                     burnt = nonces.burn(said, signing, executed=False)
                     told = f"ESA says {problem.code}, the nonce is used up"
-                    yield Move(told, p, self._on(burnt, p, (CallFailed, problem)))
+                    yield Move(told, p, self._on(burnt, p, (Returned, problem)))

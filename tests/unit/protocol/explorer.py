@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3] / "operator")]
 
-from esa_preload_operator.domain.reset_values import Look, Phase, Read, Send, Step, Wait, Write
+from esa_preload_operator.domain.steps import Ask, Call, Read, Step, Wait, Write
 from esa_preload_operator.domain.tokens import without
+from esa_preload_operator.domain.values import Phase
 from unit.protocol.disturbances import Disturbed
 from unit.protocol.scopes import LARGE, SCOPES, Scope
 from unit.protocol.world import Machine, Rulebook, State
@@ -124,7 +125,7 @@ class Explorer:
 
     def _at_rest(self, state: State) -> bool:
         obj = self.machine.objs[state.obj]
-        phase = obj.record.phase if obj.record is not None else ""
+        phase = obj.reset.phase if obj.reset is not None else ""
         return not without(obj.asked, obj.handled) and phase not in (Phase.IN_FLIGHT, Phase.HELD, Phase.RETRYING)
 
     def trace(self, number: int) -> list[str]:
@@ -150,13 +151,13 @@ class Explorer:
 
 def _words(step: Step) -> str:
     match step:
-        case Write(record=record, handled=handled):
+        case Write(reset=record, handled=handled):
             values = ",".join(token for _, token in record.tokens) if record is not None else ""
             what = f"{record.phase} {values} before={record.submitted_before}" if record is not None else "nothing"
             return f"{what}, handled {','.join(token for _, token in handled) or 'none'}"
-        case Send(intent=intent, not_after=moment):
+        case Call(intent=intent, not_after=moment):
             return f"{','.join(token for _, token in intent.tokens)}, not after {moment:g}"
-        case Read() | Look() | Wait():
+        case Read() | Ask() | Wait():
             return type(step).__name__
 
 

@@ -5,23 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.reset_values import (
-    Answered,
-    CallFailed,
-    Conflicted,
-    Look,
-    Looked,
-    Phase,
-    Read,
-    Send,
-    Stage,
-    Stored,
-    Wait,
-    Write,
-)
+from esa_preload_operator.domain.local import Looking, Orphaned, Unsent
+from esa_preload_operator.domain.steps import Ask, Call, Conflicted, Read, Returned, Stored, Wait, Write
 from esa_preload_operator.domain.tokens import without
+from esa_preload_operator.domain.values import Phase
 from unit.protocol import nonces
-from unit.protocol.parts import LOST, RECEIVED, UNSENT, Move, bits, more, off_wire, so_far
+from unit.protocol.parts import LOST, RECEIVED, UNSENT, Move, bits, is_same_call, more, off_wire, so_far
 from unit.protocol.world import (
     ANSWERED,
     AWAITING,
@@ -37,13 +26,14 @@ from unit.protocol.world import (
     Obj,
     Proc,
     State,
-    kept,
+    new_obj,
+    obj_after,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    from esa_preload_operator.domain.reset_values import ResetState
+    from esa_preload_operator.domain.values import ResetState
     from unit.protocol.scopes import Scope
 
 
@@ -60,7 +50,7 @@ class Moves:
         proc = Proc(True, 0, self.m.fresh_memory, self.m.rest, -1, False, self.scope.lease, False, READY, False)
         later = proc._replace(alive=not self.scope.lease, lease=0)
         return State(
-            obj=self.m.objs.id(Obj("J1", (), (), None, False)),
+            obj=self.m.objs.id(new_obj()),
             asks=(-1, -1),
             serves=0,
             call=0,
@@ -122,16 +112,16 @@ class Moves:
         """The next thing that this process does."""
         step = self.m.steps[proc.step]
         if proc.sub == BROKEN:
-            yield Move("call fails, perhaps executed", p, self._on(s, p, (CallFailed, LOST)))
+            yield Move("call fails, perhaps executed", p, self._on(s, p, (Returned, LOST)))
         elif isinstance(step, Write):
             yield self._write(s, p, proc.step, doubt=proc.doubt)
-        elif isinstance(step, Send):
+        elif isinstance(step, Call):
             yield from self._send(s, p, proc, step)
         elif self.scope.lease and not proc.lease:
             return  # who has lost the lease starts no read and no decision
         elif isinstance(step, Read):
             yield Move("reads", p, self._seen(self._on(s, p, ("observed", self.m.view(s.obj), True)), p))
-        elif isinstance(step, Look):
+        elif isinstance(step, Ask):
             yield Move("looks", p, self._look(s, p, proc))
         elif proc.cache >= 0 and (proc.news or step.until == 0.0):
             on = self._on(s, p, ("observed", proc.cache, False))
@@ -162,7 +152,7 @@ class Moves:
             step = self.m.steps[proc.step]
             if proc.paused:
                 times.append(proc.lease)
-                times.append(int(step.not_after) + 1 if isinstance(step, Send) and proc.sub != AWAITING else 0)
+                times.append(int(step.not_after) + 1 if isinstance(step, Call) and proc.sub != AWAITING else 0)
             elif not isinstance(step, Wait) or step.until == 0.0:
                 return  # a running process is faster than the clock
             else:
@@ -197,15 +187,16 @@ class Moves:
         used = frozenset().union(
             *(self.m.stamps("memory", q.memory) | self.m.stamps("step", q.step) for q in s.procs),
             *(self.m.stamps("step", landing.step) for landing in s.landing),
-            nonces.stamps_of(obj.record) if obj.record is not None else (),
+            nonces.stamps_of(obj.reset) if obj.reset is not None else (),
             *(nonces.stamps_of(self.m.records[message.intent]) for message in s.wire),
-            *(nonces.stamps_of(r) for q in s.procs if q.cache >= 0 and (r := self.m.views[q.cache].record) is not None),
+            *(nonces.stamps_of(r) for q in s.procs if q.cache >= 0 and (r := self.m.views[q.cache].reset) is not None),
         )
         s = nonces.forget(s, used)
         stamp = next(n for n in range(60) if f"1970-01-01T00:00:{n:02}.000000Z" not in used)
-        record = obj.record
+        record = obj.reset
         doubt = (
-            memory.stage is Stage.LOOK_TO_RECOVER
+            isinstance(memory.call, Looking)
+            and isinstance(memory.call.base, Orphaned | Unsent)
             and record is not None
             and record.phase == Phase.IN_FLIGHT
             and record.job_id == obj.job
@@ -214,7 +205,7 @@ class Moves:
             and s.url >= (record.submitted_before or 0)
         )
         signing = nonces.new(stamp, s.key) if self.scope.nonce else None
-        on = self._on(s, p, (Looked, EsaJob(id=obj.job, url_submitted=s.url), signing), stamp)
+        on = self._on(s, p, (Returned, EsaJob(id=obj.job, url_submitted=s.url), signing), stamp)
         return self._proc(on, p, on.procs[p]._replace(doubt=doubt))
 
     def _write(self, s: State, p: int, step: int, *, doubt: bool) -> Move:
@@ -228,41 +219,45 @@ class Moves:
     def _store(self, s: State, write: Write, *, doubt: bool) -> tuple[State, str]:
         """The API server takes a status; what it means for the requests."""
         old = self.m.objs[s.obj]
-        new = Obj(old.job, old.asked, write.handled, kept(write.record), changed=False)
-        excuse, broken = self._judge(s, old, new)
+        new = obj_after(old, write)
+        excuse, broken = self._judge(s, old, new, write)
         allowed, serves, call = s.allowed, s.serves, s.call
-        if new.record is None or new.record.phase != Phase.IN_FLIGHT:
+        if new.reset is None or new.reset.phase != Phase.IN_FLIGHT:
             serves = call = 0
-        elif new.record != old.record and not nonces.continues(new.record, old.record):
+        elif not is_same_call(new.reset, old.reset) and not nonces.continues(new.reset, old.reset):
             asked = dict(zip(KEYS, s.asks, strict=True))
-            serves = bits(tuple(asked[key] for key, _ in new.record.tokens))
-            if doubt and s.serves & serves and not nonces.can_repeat(s, old.record):
+            serves = bits(tuple(asked[key] for key, _ in new.reset.tokens))
+            if doubt and s.serves & serves and not nonces.can_repeat(s, old.reset):
                 allowed = more(allowed, s.serves & serves)
                 excuse = "a"
             call = 0
         state = self._touch(s._replace(obj=self.m.objs.id(new), allowed=allowed, serves=serves, call=call))
         return state._replace(broken=broken), excuse
 
-    def _judge(self, s: State, old: Obj, new: Obj) -> tuple[str, str]:
+    def _judge(self, s: State, old: Obj, new: Obj, write: Write) -> tuple[str, str]:
         """Say what is wrong with calling these tokens handled."""
         opened = without(old.asked, old.handled)
         closed = without(opened, without(new.asked, new.handled))
-        phase = new.record.phase if new.record is not None else ""
+        phase = new.reset.phase if new.reset is not None else ""
         for key, token in closed:
             number = s.asks[KEYS.index(key)]
-            if not s.since >> number & 1 and phase not in (Phase.FAILED, Phase.REPLACED):
-                if s.call & SLOW and nonces.is_refused(s, old.record):
+            if not s.since >> number & 1 and phase != Phase.FAILED:
+                if s.call & SLOW and nonces.is_refused(s, old.reset):
                     return "f", ""
+                if s.call & ANSWERED and old.reset is not None and old.reset.job_id != old.job:
+                    continue  # the answer is about the job that the resource had when the call was made
+                if write.outcome == "Confirmed" and write.job is None and not self.scope.nonce:
+                    return "0", ""
                 return ("c", "") if s.fell else ("", f"{token} counts as handled without a reset after it was set")
         return "", ""
 
-    def _send(self, s: State, p: int, proc: Proc, step: Send) -> Iterator[Move]:
+    def _send(self, s: State, p: int, proc: Proc, step: Call) -> Iterator[Move]:
         if proc.sub == AWAITING:
             return
         if proc.sub == READY:
             lease = float(proc.lease) if self.scope.lease else 99.0
             if not self.m.rulebook.may_send(step, 0.0, lease):
-                yield Move("checks: must not send", p, self._on(s, p, (CallFailed, UNSENT)))
+                yield Move("checks: must not send", p, self._on(s, p, (Returned, UNSENT)))
                 return
             if self.scope.split:
                 yield Move("checks: may send", p, self._proc(s, p, proc._replace(sub=CHECKED)))
@@ -271,7 +266,7 @@ class Moves:
         if not self.scope.split:
             expires = max(expires, TIMEOUT)
         number = self.m.records.id(step.intent)
-        serves = s.serves if self.m.objs[s.obj].record == step.intent else self._serves(s, step.intent)
+        serves = s.serves if is_same_call(self.m.objs[s.obj].reset, step.intent) else self._serves(s, step.intent)
         message = Message(number, step.intent.job_id, serves, p, max(0, expires), executed=False)
         sent = self._proc(s, p, proc._replace(sub=AWAITING))
         yield Move("sends the reset", p, sent._replace(wire=tuple(sorted((*s.wire, message)))))
@@ -305,7 +300,7 @@ class Moves:
             broken = "a second reset for one request"
         if message.job == obj.job:
             s = s._replace(url=0, since=so_far(s))
-        if obj.record is not None and self.m.records.id(obj.record) == message.intent:
+        if is_same_call(obj.reset, self.m.records[message.intent]):
             s = s._replace(call=s.call | EXECUTED)
         wire = off_wire(s.wire, message)
         if message.proc >= 0:
@@ -315,10 +310,10 @@ class Moves:
 
     def _deliver(self, s: State, message: Message) -> State:
         obj = self.m.objs[s.obj]
-        if obj.record is not None and self.m.records.id(obj.record) == message.intent:
+        if is_same_call(obj.reset, self.m.records[message.intent]):
             s = s._replace(call=s.call | ANSWERED)
         s = s._replace(wire=off_wire(s.wire, message))
-        answer = (CallFailed, RECEIVED) if message.refused else (Answered, EsaJob(id=message.job))
+        answer = (Returned, RECEIVED) if message.refused else (Returned, EsaJob(id=message.job))
         return self._on(s, message.proc, answer)
 
     # Helpers.
@@ -361,7 +356,7 @@ class Moves:
         return self._proc(s._replace(wire=wire), p, fresh)
 
     def _slow(self, s: State, p: int) -> State:
-        record = self.m.objs[s.obj].record
+        record = self.m.objs[s.obj].reset
         mine = (
             record is not None and record.owner == f"p{p}.{s.procs[p].generation}" and record.phase == Phase.IN_FLIGHT
         )

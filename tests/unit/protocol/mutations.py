@@ -6,26 +6,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from esa_preload_operator.domain import reset
-from esa_preload_operator.domain.reset_values import (
+from esa_preload_operator.domain import call, plan
+from esa_preload_operator.domain.local import IDLE, Answered, Calling, Claiming, LocalState, Looking, Orphaned, Storing
+from esa_preload_operator.domain.steps import (
+    Ask,
+    Call,
     Conflicted,
     Input,
-    LocalState,
-    Look,
-    Looked,
-    Moment,
     Observed,
-    Phase,
     Read,
-    Rules,
-    Send,
-    Stage,
+    Returned,
     Step,
     Stored,
     Wait,
     Write,
 )
 from esa_preload_operator.domain.tokens import handled_after
+from esa_preload_operator.domain.values import Moment, Phase, Rules
+from esa_preload_operator.domain.view import requested
 from unit.protocol.world import Rulebook
 
 if TYPE_CHECKING:
@@ -35,53 +33,63 @@ Next = tuple[LocalState, Step]
 
 
 def _no_claim(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    after, step = reset.advance(memory, happened, now, rules)
-    view = memory.view
-    if memory.stage is Stage.LOOK_TO_RECOVER and after.stage is Stage.INTENT and view is not None and view.record:
-        calling = replace(memory, stage=Stage.CALL, pending=None, unsent=None)
-        return calling, Send(view.record, not_after=now.monotonic + rules.network_grace)
+    after, step = plan.advance(memory, happened, now, rules)
+    looking = memory.call
+    recovers = isinstance(looking, Looking) and isinstance(looking.base, Orphaned)
+    if recovers and isinstance(after.call, Claiming) and isinstance(looking, Looking) and looking.view.reset:
+        calling = replace(memory, call=Calling(looking.view, looking.view.reset))
+        return calling, Call(looking.view.reset, not_after=now.monotonic + rules.network_grace)
     return after, step
 
 
-def _always_send(step: Send, now_monotonic: float, leads_until: float) -> bool:
+def _always_send(step: Call, now_monotonic: float, leads_until: float) -> bool:
     del step, now_monotonic, leads_until
     return True
 
 
 def _no_wait(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    with patch.object(reset, "call_is_over_at", lambda _memory, now, _rules: now.monotonic):
-        return reset.advance(memory, happened, now, rules)
+    with patch.object(call, "call_is_over_at", lambda _orphan, _rules: now.monotonic):
+        return plan.advance(memory, happened, now, rules)
 
 
 def _forget_answer(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    if isinstance(happened, Conflicted):
-        memory = replace(memory, answer=None)
-    return reset.advance(memory, happened, now, rules)
+    if isinstance(happened, Conflicted) and isinstance(memory.call, Storing):
+        memory = replace(memory, call=replace(memory.call, base=IDLE))
+    return plan.advance(memory, happened, now, rules)
+
+
+def _writing(after: LocalState, step: Write) -> LocalState:
+    """The local state with another write under way than the one that was decided."""
+    open_call = after.call
+    assert isinstance(open_call, Storing | Claiming)
+    if isinstance(open_call, Claiming) and step.reset is not None:
+        return replace(after, call=replace(open_call, write=step, intent=step.reset))
+    return replace(after, call=replace(open_call, write=step))
 
 
 def _record_present_tokens(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    after, step = reset.advance(memory, happened, now, rules)
+    after, step = plan.advance(memory, happened, now, rules)
     if isinstance(step, Write) and step.outcome == Phase.SUCCEEDED:
         asked = step.view.asked
         step = replace(step, handled=handled_after(step.handled, asked, asked))
-        after = replace(after, pending=step)
+        after = _writing(after, step)
     return after, step
 
 
 @dataclass(frozen=True, slots=True)
 class Reusing(LocalState):
-    """A memory that keeps a look over a conflict."""
+    """A local state that keeps a look over a conflict."""
 
     look: EsaJob | None = None
 
 
 def _reuse_look(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
     kept = memory.look if isinstance(memory, Reusing) else None
-    if isinstance(happened, Conflicted) and memory.stage is Stage.INTENT and memory.pending is not None:
-        kept = memory.pending.job
-    after, step = reset.advance(memory, happened, now, rules)
-    if isinstance(step, Look) and kept is not None:
-        return _plain(reset.advance(after, Looked(kept), now, rules))
+    if isinstance(happened, Conflicted) and isinstance(memory.call, Claiming):
+        kept = memory.call.write.job
+    after, step = plan.advance(memory, happened, now, rules)
+    if isinstance(step, Ask) and kept is not None:
+        return _plain(plan.advance(after, Returned(kept), now, rules))
     values = {name: getattr(after, name) for name in LocalState.__dataclass_fields__}
     return (Reusing(**values, look=kept), step) if isinstance(happened, Conflicted) else (after, step)
 
@@ -92,46 +100,49 @@ def _plain(reached: Next) -> Next:
 
 
 def _ignore_job(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    if isinstance(happened, Observed) and (record := happened.view.record) is not None:
-        renamed = replace(record, job_id=happened.view.job_id) if record.phase == Phase.IN_FLIGHT else record
-        happened = replace(happened, view=replace(happened.view, record=renamed))
-    return reset.advance(memory, happened, now, rules)
+    if isinstance(happened, Observed) and (reset := happened.view.reset) is not None:
+        renamed = replace(reset, job_id=happened.view.job_id) if reset.phase == Phase.IN_FLIGHT else reset
+        happened = replace(happened, view=replace(happened.view, reset=renamed))
+    return plan.advance(memory, happened, now, rules)
 
 
 def _no_plan_after_failure(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    after, step = reset.advance(memory, happened, now, rules)
-    failed = memory.pending is not None and memory.pending.problem is not None
-    return (replace(after, stage=Stage.NOTHING), Wait()) if isinstance(happened, Stored) and failed else (after, step)
+    after, step = plan.advance(memory, happened, now, rules)
+    failed = isinstance(memory.call, Storing) and memory.call.write.outcome == Phase.FAILED
+    return (replace(after, call=IDLE), Wait()) if isinstance(happened, Stored) and failed else (after, step)
 
 
 def _claims_forever(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    after, step = reset.advance(memory, happened, now, rules)
-    if isinstance(step, Send) and step.intent.attempts > 1:
-        return replace(after, stage=Stage.NOTHING, unsent=None), Read()
-    if memory.pending is None and isinstance(step, Write) and step.record is not None and step.record.attempts > 1:
-        step = replace(step, record=replace(step.record, attempts=2))
-        after = replace(after, pending=step)
+    after, step = plan.advance(memory, happened, now, rules)
+    if isinstance(step, Call) and step.intent.attempts > 1:
+        return replace(after, call=IDLE), Read()
+    if isinstance(after.call, Claiming) and isinstance(step, Write) and step.reset is not None:
+        step = replace(step, reset=replace(step.reset, attempts=min(step.reset.attempts, 2), unproven=0, message=""))
+        after = _writing(after, step)
     return after, step
 
 
 def _new_nonce(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    with patch.object(reset, "can_send_again", return_value=False):
-        return reset.advance(memory, happened, now, rules)
+    with patch.object(call, "can_send_again", return_value=False):
+        return plan.advance(memory, happened, now, rules)
 
 
 def _newer_tokens(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    after, step = reset.advance(memory, happened, now, rules)
-    if after.again and after.stage is Stage.INTENT and isinstance(step, Write) and step.record is not None:
-        step = replace(step, record=replace(step.record, tokens=reset.requested(step.view)))
-        after = replace(after, pending=step)
+    after, step = plan.advance(memory, happened, now, rules)
+    claiming = after.call
+    if isinstance(claiming, Claiming) and claiming.again and isinstance(step, Write) and step.reset is not None:
+        step = replace(step, reset=replace(step.reset, tokens=requested(step.view)))
+        after = _writing(after, step)
     return after, step
 
 
 def _old_nonce(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    after, step = reset.advance(memory, happened, now, rules)
-    if isinstance(step, Write) and step.problem is not None and step.record is not None and after.answer is not None:
-        step = replace(step, record=replace(step.record, signing=after.answer.intent.signing))
-        after = replace(after, pending=step)
+    after, step = plan.advance(memory, happened, now, rules)
+    base = after.call.base if isinstance(after.call, Storing) else None
+    spent = isinstance(step, Write) and step.reset is not None and step.reset.phase == Phase.IN_FLIGHT
+    if spent and isinstance(step, Write) and step.reset is not None and isinstance(base, Answered):
+        step = replace(step, reset=replace(step.reset, signing=base.intent.signing))
+        after = _writing(after, step)
     return after, step
 
 

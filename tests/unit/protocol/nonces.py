@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esa_preload_operator.domain.reset_values import Phase
 from esa_preload_operator.domain.signing import Signing
+from esa_preload_operator.domain.values import Phase
 
 if TYPE_CHECKING:
-    from esa_preload_operator.domain.reset_values import ResetState
+    from esa_preload_operator.domain.values import ResetState
     from unit.protocol.world import State
 
 

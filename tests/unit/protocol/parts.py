@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from esa_preload_operator.domain.call import NOT_SENT
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
-from esa_preload_operator.domain.reset import NOT_SENT
+from esa_preload_operator.domain.values import Phase
 
 if TYPE_CHECKING:
+    from esa_preload_operator.domain.values import ResetState
     from unit.protocol.world import Message, State
 
 
@@ -21,8 +23,17 @@ class Move(NamedTuple):
     """The undecidable situation that this move makes, by its letter."""
 
 
+_REASONS = {
+    ErrorClass.TRANSIENT: Reason.SERVICE_UNAVAILABLE,
+    ErrorClass.BLOCKED: Reason.ACCESS_DENIED,
+    ErrorClass.TERMINAL: Reason.JOB_NOT_FOUND,
+}
+
+
 def _problem(code: str, error_class: ErrorClass, delivery: Delivery, status: int = 0) -> Problem:
-    return Problem(code, "", error_class=error_class, reason=Reason.ESA_ERROR, delivery=delivery, http_status=status)
+    return Problem(
+        code, "", error_class=error_class, reason=_REASONS[error_class], delivery=delivery, http_status=status
+    )
 
 
 LOST = _problem("Lost", ErrorClass.TRANSIENT, Delivery.UNKNOWN)
@@ -54,3 +65,15 @@ def so_far(s: State) -> int:
 
 def more(allowed: tuple[int, ...], requests: int) -> tuple[int, ...]:
     return tuple(n + (requests >> i & 1) for i, n in enumerate(allowed))
+
+
+def is_same_call(one: ResetState | None, other: ResetState | None) -> bool:
+    """Do both tell of the same call? What is noted of an open intent later does not make it another one."""
+    if one is None or other is None or {one.phase, other.phase} != {Phase.IN_FLIGHT}:
+        return False
+    return (one.owner, one.started_at, one.attempts, one.signing) == (
+        other.owner,
+        other.started_at,
+        other.attempts,
+        other.signing,
+    )

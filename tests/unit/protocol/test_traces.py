@@ -2,20 +2,10 @@
 
 from dataclasses import replace
 
+from esa_preload_operator.domain.call import NOT_SENT, may_send
 from esa_preload_operator.domain.errors import Delivery
-from esa_preload_operator.domain.reset import NOT_SENT, may_send
-from esa_preload_operator.domain.reset_values import (
-    Answered,
-    CallFailed,
-    Look,
-    Looked,
-    Observed,
-    Phase,
-    Read,
-    Send,
-    Wait,
-    Write,
-)
+from esa_preload_operator.domain.steps import Ask, Call, Observed, Read, Returned, Wait, Write
+from esa_preload_operator.domain.values import Phase
 from esa_preload_operator.resources.job import RESET_KEY
 from support.protocol import LOST, Process, Resource, expect, job, problem, sent
 
@@ -32,13 +22,13 @@ def test_1_an_edit_between_answer_and_outcome_does_not_reset_twice() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource, submitted=0)
 
-    outcome = p0.on(Answered(job(0)))
+    outcome = p0.on(Returned(job(0)))
     resource.edit()
     expect(Read, p0.writes(resource, outcome))
     again = expect(Write, p0.sees(resource, fresh=True))
 
-    assert again.record is not None
-    assert again.record.phase == Phase.SUCCEEDED
+    assert again.reset is not None
+    assert again.reset.phase == Phase.SUCCEEDED
     expect(Wait, p0.writes(resource, again))
     assert dict(resource.view.handled) == {RESET_KEY: "A"}
 
@@ -48,7 +38,7 @@ def test_2_own_call_that_timed_out_is_not_repeated_before_its_deadline() -> None
     sent(p0, resource)
 
     p0.at = 10.0
-    rest = expect(Wait, p0.on(CallFailed(LOST)))
+    rest = expect(Wait, p0.on(Returned(LOST)))
     assert rest.until is not None
     assert rest.until >= p0.at + p0.rules.deadline
     expect(Wait, p0.sees(resource, fresh=True))
@@ -63,12 +53,12 @@ def test_3_who_holds_an_old_body_cannot_claim_and_does_not_call() -> None:
     sent(p0, resource, submitted=0)
     old = resource.view
     expect(Wait, p1.sees(old))
-    expect(Wait, p0.writes(resource, p0.on(Answered(job(0)))))
+    expect(Wait, p0.writes(resource, p0.on(Returned(job(0)))))
 
     p1.at = p1.rules.deadline
     expect(Read, p1.sees(old))
-    expect(Look, p1.on(Observed(old, fresh=True)))  # even if that read is old by the time it is looked
-    claim = p1.on(Looked(job(0)))
+    expect(Ask, p1.on(Observed(old, fresh=True)))  # even if that read is old by the time it is looked
+    claim = p1.on(Returned(job(0)))
     expect(Read, p1.writes(resource, claim))
     expect(Wait, p1.sees(resource, fresh=True))
 
@@ -79,13 +69,14 @@ def test_3_a_claim_renews_the_deadline_for_whoever_comes_next() -> None:
     expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
     expect(Read, p1.sees(resource))
-    expect(Look, p1.sees(resource, fresh=True))
-    call = expect(Send, p1.writes(resource, p1.on(Looked(job(1)))))
+    expect(Ask, p1.sees(resource, fresh=True))
+    call = expect(Call, p1.writes(resource, p1.on(Returned(job(1)))))
     assert call.intent.attempts == 2
 
     successor = Process(name="p2", at=p1.at)
     waiting = expect(Wait, successor.sees(resource, fresh=True))
-    assert waiting.until == p1.at + p1.rules.deadline
+    assert waiting.until is not None
+    assert waiting.until >= p1.at + p1.rules.deadline
 
 
 def test_4_a_process_that_was_paused_between_intent_and_call_does_not_send() -> None:
@@ -97,9 +88,9 @@ def test_4_a_process_that_was_paused_between_intent_and_call_does_not_send() -> 
 
     expect(Wait, p1.sees(resource))
     p0.at = p1.at = p1.rules.deadline
-    expect(Look, p1.sees(resource, fresh=True))
-    expect(Send, p1.writes(resource, p1.on(Looked(job(1)))))
-    expect(Read, p0.on(CallFailed(problem(NOT_SENT, delivery=Delivery.NEVER_SENT))))
+    expect(Ask, p1.sees(resource, fresh=True))
+    expect(Call, p1.writes(resource, p1.on(Returned(job(1)))))
+    expect(Read, p0.on(Returned(problem(NOT_SENT, delivery=Delivery.NEVER_SENT))))
     expect(Wait, p0.sees(resource, fresh=True))
 
 
@@ -119,16 +110,16 @@ def test_5_an_intent_about_another_job_is_closed_without_a_call() -> None:
     p1.at = p1.rules.deadline
     write = expect(Write, p1.sees(resource, fresh=True))
 
-    assert write.record is not None
-    assert write.record.phase == Phase.REPLACED
-    expect(Wait, p1.writes(resource, write))
-    assert dict(resource.view.handled) == {RESET_KEY: "A"}
+    assert write.reset is not None
+    assert write.reset.phase == Phase.WITHDRAWN
+    assert write.handled == ()
+    expect(Ask, p1.writes(resource, write))
 
 
 def test_5_an_answer_about_the_old_job_does_not_describe_the_new_one() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
-    outcome = p0.on(Answered(job(0)))
+    outcome = p0.on(Returned(job(0)))
     resource.edit(job_id="J2")
     expect(Read, p0.writes(resource, outcome))
     assert expect(Write, p0.sees(resource, fresh=True)).job is None
@@ -137,27 +128,27 @@ def test_5_an_answer_about_the_old_job_does_not_describe_the_new_one() -> None:
 def test_6_a_newer_token_is_not_handled_by_the_older_one_s_outcome() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
-    outcome = p0.on(Answered(job(0)))
+    outcome = p0.on(Returned(job(0)))
     resource.ask("B")
     expect(Read, p0.writes(resource, outcome))
 
     onward = p0.writes(resource, p0.sees(resource, fresh=True))
 
     assert dict(resource.view.handled) == {RESET_KEY: "A"}
-    expect(Look, onward)
-    call = expect(Send, p0.writes(resource, p0.on(Looked(job(0)))))
+    expect(Ask, onward)
+    call = expect(Call, p0.writes(resource, p0.on(Returned(job(0)))))
     assert dict(call.intent.tokens) == {RESET_KEY: "B"}
 
 
 def test_7_after_a_conflict_the_job_is_looked_at_again() -> None:
     p0, resource = Process(), _asked()
-    expect(Look, p0.sees(resource))
-    intent = p0.on(Looked(job(1)))
+    expect(Ask, p0.sees(resource))
+    intent = p0.on(Returned(job(1)))
     resource.ask("B")
     expect(Read, p0.writes(resource, intent))
 
-    expect(Look, p0.sees(resource, fresh=True))
-    call = expect(Send, p0.writes(resource, p0.on(Looked(job(0)))))
+    expect(Ask, p0.sees(resource, fresh=True))
+    call = expect(Call, p0.writes(resource, p0.on(Returned(job(0)))))
 
     assert call.intent.submitted_before == 0
     assert dict(call.intent.tokens) == {RESET_KEY: "B"}
@@ -169,12 +160,12 @@ def test_8_progress_that_has_regrown_proves_nothing_and_the_status_says_so() -> 
     p1 = Process(name="p1")
     expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
-    expect(Look, p1.sees(resource, fresh=True))
+    expect(Ask, p1.sees(resource, fresh=True))
 
-    claim = expect(Write, p1.on(Looked(job(1))))
+    claim = expect(Write, p1.on(Returned(job(1))))
 
-    assert claim.record is not None
-    assert "does not show a reset" in claim.record.message
+    assert claim.reset is not None
+    assert "does not show a reset" in claim.reset.message
     assert claim.handled == ()
 
 
@@ -184,9 +175,9 @@ def test_8_progress_that_has_fallen_confirms_without_a_call() -> None:
     p1 = Process(name="p1")
     expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
-    expect(Look, p1.sees(resource, fresh=True))
+    expect(Ask, p1.sees(resource, fresh=True))
 
-    write = expect(Write, p1.on(Looked(job(0))))
+    write = expect(Write, p1.on(Returned(job(0))))
 
     assert write.outcome == "Confirmed"
     expect(Wait, p1.writes(resource, write))
@@ -200,5 +191,5 @@ def test_8_confirmation_by_progress_can_be_switched_off() -> None:
     p1.rules = replace(p1.rules, confirm_by_progress=False)
     expect(Wait, p1.sees(resource))
     p1.at = p1.rules.deadline
-    expect(Look, p1.sees(resource, fresh=True))
-    expect(Send, p1.writes(resource, p1.on(Looked(job(0)))))
+    expect(Ask, p1.sees(resource, fresh=True))
+    expect(Call, p1.writes(resource, p1.on(Returned(job(0)))))

@@ -8,34 +8,28 @@ alone are one state.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from esa_preload_operator.domain import reset
-from esa_preload_operator.domain.reset_values import (
-    Input,
-    LocalState,
-    Moment,
-    Observed,
-    Phase,
-    ResetState,
-    Rules,
-    Send,
-    Stage,
-    Step,
-    View,
-    Wait,
-    Write,
-)
+from esa_preload_operator.domain import call, plan
+from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.local import Claiming, LocalState, Orphaned, Storing
+from esa_preload_operator.domain.steps import Call, Input, Observed, Step, Wait, Write
+from esa_preload_operator.domain.values import Backoff, Moment, Phase, ResetState, Rules
+from esa_preload_operator.domain.view import Shown, View
+from support.protocol import after, ready
 from unit.protocol.nonces import stamps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from esa_preload_operator.domain.tokens import Tokens
+    from esa_preload_operator.resources.job import Condition
 
 TIMEOUT, GRACE = 1, 1
 DEADLINE = TIMEOUT + GRACE
+REPEAT = 3
+"""Time from a lost answer to the second repetition without a proof."""
 KEYS = ("esa.preload-operator.io/resetRequested", "resetRequested")
 
 V = TypeVar("V", bound=Hashable)
@@ -64,8 +58,30 @@ class Obj(NamedTuple):
     job: str
     asked: Tokens
     handled: Tokens
-    record: ResetState | None
-    changed: bool
+    reset: ResetState | None
+    generation: int
+    observed: int
+    conditions: tuple[Condition, ...]
+    told: str
+    """The job whose facts the status shows."""
+
+
+def new_obj() -> Obj:
+    """A resource whose job was seen to work, and nobody has asked for anything."""
+    return Obj("J1", (), (), None, 1, 1, tuple(_timeless(item) for item in ready().conditions), "J1")
+
+
+def _timeless(condition: Condition) -> Condition:
+    return condition.model_copy(update={"last_transition_time": "", "observed_generation": 0})
+
+
+def obj_after(old: Obj, write: Write) -> Obj:
+    """What the API server keeps after a write."""
+    stored = after(write.view, write)
+    conditions = tuple(_timeless(item) for item in stored.shown.conditions)
+    told = stored.shown.job.id if write.job is not None else old.told
+    observed = old.generation if stored.observed is None else stored.observed
+    return Obj(old.job, old.asked, write.handled, kept(write.reset), old.generation, observed, conditions, told)
 
 
 class Proc(NamedTuple):
@@ -169,8 +185,8 @@ class Rulebook:
     """The protocol under exploration; a mutation replaces one of its parts."""
 
     name: str = "as it is"
-    advance: Callable[[LocalState, Input, Moment, Rules], tuple[LocalState, Step]] = reset.advance
-    may_send: Callable[[Send, float, float], bool] = reset.may_send
+    advance: Callable[[LocalState, Input, Moment, Rules], tuple[LocalState, Step]] = plan.advance
+    may_send: Callable[[Call, float, float], bool] = call.may_send
 
 
 class Machine:
@@ -178,7 +194,9 @@ class Machine:
 
     def __init__(self, rulebook: Rulebook, *, nonce: bool = False) -> None:
         self.rulebook = rulebook
-        self.rules = Rules(owner="", request_timeout=TIMEOUT, network_grace=GRACE, confirm_by_nonce=nonce)
+        self.rules = Rules(
+            owner="", request_timeout=TIMEOUT, network_grace=GRACE, repeat_after=REPEAT, confirm_by_nonce=nonce
+        )
         self.objs: Interner[Obj] = Interner()
         self.memories: Interner[LocalState] = Interner()
         self.steps: Interner[Step] = Interner()
@@ -196,7 +214,16 @@ class Machine:
         if key not in self._memo:
             o = self.objs[obj]
             view = View(
-                uid="u", version=1, job_id=o.job, asked=o.asked, handled=o.handled, record=o.record, changed=o.changed
+                uid="u",
+                version=1,
+                job_id=o.job,
+                generation=o.generation,
+                observed=o.observed,
+                asked=o.asked,
+                handled=o.handled,
+                reset=o.reset,
+                last_reset=0.0,
+                shown=Shown(EsaJob(o.told, site_id=1), conditions=o.conditions),
             )
             self._memo[key] = self.views.id(view)
         return self._memo[key]
@@ -208,6 +235,8 @@ class Machine:
             rules = replace(self.rules, owner=owner)
             now = Moment(wall=float(stamp), monotonic=0.0, jitter=1.0)
             after, step = self.rulebook.advance(self.memories[memory], self._happening(happened), now, rules)
+            if isinstance(step, Write):
+                step = small(step)
             self._known[key] = (self.memories.id(canonical(after)), self.steps.id(step))
         return self._known[key]
 
@@ -227,14 +256,9 @@ class Machine:
         key = (kind, number)
         if key not in self._memo:
             if kind == "memory":
-                memory = self.memories[number]
-                new = replace(memory, view=_old(memory.view), pending=_old_write(memory.pending))
-                self._memo[key] = self.memories.id(new)
+                self._memo[key] = self.memories.id(_aged(self.memories[number]))
             elif kind == "step":
-                step = self.steps[number]
-                self._memo[key] = (
-                    self.steps.id(replace(step, view=_old_view(step.view))) if isinstance(step, Write) else number
-                )
+                self._memo[key] = self.steps.id(_aged(self.steps[number]))
             else:
                 self._memo[key] = self.views.id(_old_view(self.views[number])) if number >= 0 else number
         return self._memo[key]
@@ -272,35 +296,84 @@ def _old_view(view: View) -> View:
     return view if view.version == 0 else replace(view, version=0)
 
 
-def _old(view: View | None) -> View | None:
-    return None if view is None else _old_view(view)
-
-
-def _old_write(write: Write | None) -> Write | None:
-    return None if write is None else replace(write, view=_old_view(write.view))
+def _aged(value: Any) -> Any:
+    """The same value with each version in it an older one."""
+    if isinstance(value, View):
+        return _old_view(value)
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    changes = {}
+    for item in fields(value):
+        before = getattr(value, item.name)
+        if (new := _aged(before)) is not before:
+            changes[item.name] = new
+    return replace(value, **changes) if changes else value
 
 
 def _shift(memory: LocalState, ticks: int) -> LocalState:
-    seen = None if memory.seen is None else (memory.seen[0], memory.seen[1] - ticks)
-    return replace(memory, seen=seen, begun=memory.begun - ticks, not_before=memory.not_before - ticks)
+    open_call = memory.call
+    if isinstance(open_call, Claiming):
+        open_call = replace(open_call, begun=open_call.begun - ticks)
+    return replace(
+        memory,
+        call=_orphans(open_call, lambda orphan: replace(orphan, since=orphan.since - ticks)),
+        seen=replace(memory.seen, changed_at=memory.seen.changed_at - ticks),
+        reset_backoff=_sooner(memory.reset_backoff, ticks),
+        look_backoff=_sooner(memory.look_backoff, ticks),
+        write_backoff=_sooner(memory.write_backoff, ticks),
+    )
+
+
+def _sooner(backoff: Backoff, ticks: int) -> Backoff:
+    return replace(backoff, not_before=backoff.not_before - ticks)
+
+
+def _orphans(open_call: Any, change: Callable[[Orphaned], Orphaned]) -> Any:
+    """The same open call with each orphan in it changed."""
+    if isinstance(open_call, Orphaned):
+        return change(open_call)
+    parts = {name: getattr(open_call, name) for name in ("base", "then") if hasattr(open_call, name)}
+    changed = {name: new for name, old in parts.items() if (new := _orphans(old, change)) is not old}
+    return replace(open_call, **changed) if changed else open_call
 
 
 def _shift_step(step: Step, ticks: int) -> Step:
     if isinstance(step, Wait) and step.until is not None:
         return replace(step, until=max(0.0, step.until - ticks))
-    if isinstance(step, Send):
+    if isinstance(step, Call):
         return replace(step, not_after=max(-DEADLINE - 1.0, step.not_after - ticks))
     return step
 
 
 def canonical(memory: LocalState) -> LocalState:
     """Cut what is so long ago that its age makes no difference."""
-    seen = None if memory.seen is None else (memory.seen[0], max(float(-DEADLINE), memory.seen[1]))
-    begun = max(memory.begun, -DEADLINE - 1.0) if memory.stage is Stage.INTENT else 0.0
-    failures, not_before = min(memory.failures, 2), max(0.0, memory.not_before)
-    if (seen, begun, failures, not_before) == (memory.seen, memory.begun, memory.failures, memory.not_before):
-        return memory
-    return replace(memory, seen=seen, begun=begun, failures=failures, not_before=not_before)
+    open_call = memory.call
+    if isinstance(open_call, Claiming):
+        open_call = replace(open_call, begun=max(open_call.begun, -DEADLINE - 1.0))
+    if isinstance(open_call, Claiming | Storing):
+        open_call = replace(open_call, write=small(open_call.write))
+    return replace(
+        memory,
+        call=_orphans(open_call, _canonical_orphan),
+        seen=replace(memory.seen, changed_at=float("-inf") if memory.seen.changed_at < 0 else 0.0),
+        reset_backoff=_canonical_backoff(memory.reset_backoff),
+        look_backoff=_canonical_backoff(memory.look_backoff),
+        write_backoff=_canonical_backoff(memory.write_backoff),
+    )
+
+
+def small(write: Write) -> Write:
+    """A write as the model keeps it."""
+    return replace(write, reset=kept(write.reset), notice=None)
+
+
+def _canonical_orphan(orphan: Orphaned) -> Orphaned:
+    longest = max(DEADLINE, REPEAT * 2.0 ** max(0, orphan.intent.unproven - 1))
+    return replace(orphan, since=max(-longest, orphan.since))
+
+
+def _canonical_backoff(backoff: Backoff) -> Backoff:
+    return Backoff(min(backoff.failures, 2), max(0.0, backoff.not_before))
 
 
 def kept(record: ResetState | None) -> ResetState | None:
@@ -309,5 +382,13 @@ def kept(record: ResetState | None) -> ResetState | None:
         return record
     small = ResetState(phase=record.phase)
     if record.phase in (Phase.HELD, Phase.RETRYING, Phase.FAILED):
-        small = replace(small, tokens=record.tokens, attempts=min(record.attempts, 2))
+        small = replace(
+            small,
+            tokens=record.tokens,
+            attempts=min(record.attempts, 2),
+            generation=record.generation,
+            unproven=record.unproven,
+            reason=record.reason,
+            message=record.message,
+        )
     return small

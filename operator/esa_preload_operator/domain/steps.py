@@ -1,0 +1,189 @@
+"""What a decision is told, and what it asks for: inputs and steps."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from esa_preload_operator.domain.conditions import Finding
+from esa_preload_operator.domain.errors import Problem
+from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.signing import Signing
+from esa_preload_operator.domain.tokens import Tokens
+from esa_preload_operator.domain.values import Notice, ResetState
+from esa_preload_operator.domain.view import View
+
+# Steps.
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the resource from the API server, not from a cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetJob:
+    """GetScheduledPreloadJob."""
+
+    job_id: str
+    calls: int = 1
+    """Calls that leave together under the account's rate: the look, and the reset that may follow."""
+
+
+Query = GetJob
+CALLS_PER_RESET: Final = 2
+"""The look and the reset, which leave together under the account's rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask ESA, without changing anything."""
+
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Store a status on condition that the resource is still the version that `view` shows."""
+
+    view: View
+    reset: ResetState | None
+    handled: Tokens
+    newest: Tokens = ()
+    job: EsaJob | None = None
+    """What ESA told of the job, to store along."""
+    finding: Finding | None = None
+    """What the conditions say; None leaves them as they are."""
+    notice: Notice | None = None
+    outcome: str = ""
+    """Counts a reset that ended by this word."""
+    due: float | None = None
+    """When a held reset will be made, in epoch seconds."""
+    undecidable: bool = False
+    """It announces a call that may be a second reset."""
+
+    @property
+    def decides(self) -> bool:
+        """Whether it changes what later decisions rest on, so that the stored status must show it."""
+        view = self.view
+        return (self.reset, self.handled, self.newest) != (view.reset, view.handled, view.newest)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call ResetScheduledPreloadJob once, if it leaves no later than `not_after` on the monotonic clock."""
+
+    intent: ResetState
+    not_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before `until` on the monotonic clock; None: before something changes."""
+
+    until: float | None = None
+    exclusive: bool = False
+    """Until then no other concern has a say."""
+
+
+Step = Read | Ask | Write | Call | Wait
+
+
+# Inputs.
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The resource was seen; `fresh` if it was read from the API server just now."""
+
+    view: View
+    fresh: bool = False
+    claimed: bool = False
+    """Another resource acts on the same job."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobTold:
+    """ESA described the job in the list of its site."""
+
+    job: EsaJob
+
+
+@dataclass(frozen=True, slots=True)
+class JobMissing:
+    """The list of the site lacks the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFailed:
+    """The list of the site fails: at once if the account's owner has to act, else once it has failed for long."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class SiteListed:
+    """The list of the site works, and tells nothing new of the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsChanged:
+    """The credentials have changed, so what failed with the old ones may work now."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrdChanged:
+    """Another CRD is installed, which may keep what the former one dropped."""
+
+
+Fact = CrdChanged | JobTold | JobMissing | SiteFailed | SiteListed | CredentialsChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A fact from outside the resource; it counts only for the job and the Secret that it is about."""
+
+    fact: Fact
+    job_id: str
+    secret: str | None
+    began: float
+    """When its request began, on the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The write was stored; this is what the API server keeps now."""
+
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Conflicted:
+    """The write was not stored: somebody else was first."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLost:
+    """The write may have been stored: its answer was lost, or it was a server error."""
+
+    retry_after: float = 0.0
+    """Seconds that the API server asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRefused:
+    """The API server answered that it did not store the write."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What became of a question or a call.
+
+    `signing` is new, for a call that may follow a look, and None where intents don't name it.
+    """
+
+    result: EsaJob | Problem
+    signing: Signing | None = None
+
+
+Input = Observed | Told | Stored | Conflicted | WriteLost | WriteRefused | Returned

@@ -1,0 +1,124 @@
+"""What keeps a resource's status true while nobody asks for a reset: what ESA has told, and when to look."""
+
+from dataclasses import replace
+from typing import Final
+
+from esa_preload_operator.domain.conditions import Finding, State, finding_of
+from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
+from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.local import LocalState, Looking, Seen, settled
+from esa_preload_operator.domain.steps import (
+    Ask,
+    CrdChanged,
+    CredentialsChanged,
+    GetJob,
+    JobMissing,
+    JobTold,
+    SiteFailed,
+    SiteListed,
+    Step,
+    Told,
+    Wait,
+    Write,
+)
+from esa_preload_operator.domain.values import Backoff, Moment, Phase, Rules
+from esa_preload_operator.domain.view import View
+
+_AT_ONCE: Final = Backoff()
+
+
+def about(local: LocalState, view: View) -> LocalState:
+    """Return the local state without what was told of another job, or to other credentials."""
+    seen = local.seen
+    if (seen.job_id, seen.secret) == (view.job_id, view.secret):
+        return local
+    fresh = Seen(view.job_id, view.secret, distrusted=seen.job_id != "")
+    return replace(local, seen=fresh, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
+
+
+def learn(local: LocalState, told: Told) -> LocalState:
+    """Return the local state with a fact that was told about this job, by these credentials, and is not outdated."""
+    seen = local.seen
+    if isinstance(told.fact, CrdChanged):
+        return replace(local, pruned="", mute=False)
+    if (told.job_id, told.secret) != (seen.job_id, seen.secret):
+        return local
+    old = told.began < seen.changed_at
+    match told.fact:
+        case JobTold(job) if not old:
+            seen = replace(seen, job=job, works=True, missing=False, problem=None, site=None)
+        case JobMissing() if not old:
+            gone = seen.problem is not None and seen.problem.reason is Reason.JOB_NOT_FOUND
+            seen = replace(seen, missing=not gone, site=None)
+        case SiteFailed(problem):
+            seen = replace(seen, site=problem)
+        case SiteListed() | JobTold() | JobMissing():
+            seen = replace(seen, site=None)
+        case CredentialsChanged():
+            seen = replace(seen, problem=None, site=None)
+            return replace(local, seen=seen, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
+    return replace(local, seen=seen)
+
+
+def saw(seen: Seen, result: EsaJob | Problem | None, now: Moment) -> Seen:
+    """Return what is known after ESA has answered about the job itself; None if the answer is stored elsewhere."""
+    if isinstance(result, Problem):
+        return replace(seen, problem=result, works=False, missing=False, changed_at=now.monotonic)
+    return replace(seen, job=result, works=True, missing=False, problem=None, changed_at=now.monotonic)
+
+
+def stored(seen: Seen, write: Write, now: Moment) -> Seen:
+    """Return what is known once a write is stored: lists that began before are older than the status."""
+    if write.job is None:
+        return seen
+    return replace(seen, job=None, changed_at=now.monotonic)
+
+
+def told(seen: Seen) -> Seen:
+    """Return what is known once the status says all of it."""
+    return seen if seen.job is None else replace(seen, job=None)
+
+
+def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> tuple[LocalState, Step | None]:
+    """Look at the job if neither the status nor anything told since says that it works."""
+    del rules, fresh
+    if not needs_verification(local.seen, view):
+        return local, None
+    if now.monotonic < local.look_backoff.not_before:
+        return local, Wait(local.look_backoff.not_before)
+    return replace(local, call=Looking(view, settled(local.call), resets=False)), Ask(GetJob(view.job_id))
+
+
+def needs_verification(seen: Seen, view: View) -> bool:
+    """Return whether only a look can tell whether the job can be reset."""
+    return seen.missing or not (seen.works or _is_trusted(seen, view) or _is_failure_watched(seen, view))
+
+
+def _is_failure_watched(seen: Seen, view: View) -> bool:
+    """Return whether the last request failed, and the list of the site will tell if the job comes back."""
+    failed = view.reset is not None and view.reset.phase == Phase.FAILED and view.observed == view.generation
+    return failed and view.shown.job.id == view.job_id and bool(view.shown.job.site_id) and not seen.distrusted
+
+
+def _is_trusted(seen: Seen, view: View) -> bool:
+    """Return whether the status says that the job works, for this spec and these credentials."""
+    shown = view.shown
+    says = shown.ready and shown.job.id == view.job_id and view.observed == view.generation
+    return says and not seen.distrusted and seen.problem is None
+
+
+def finding(local: LocalState, view: View, *, told: bool) -> Finding | None:
+    """Return what is known of the job; `told` if ESA has just told about it. None if nothing is known."""
+    seen = local.seen
+    if seen.problem is not None and not told:
+        return finding_of(seen.problem)
+    if not (told or seen.works or _is_trusted(seen, view)):
+        return None
+    can = f"ESA job {view.job_id} can be reset"
+    if seen.site is None:
+        return Finding(State.READY, Reason.READY, can)
+    if seen.site.error_class is not ErrorClass.TRANSIENT:
+        return replace(finding_of(seen.site), state=State.BLOCKED)
+    since = view.shown.refreshed_at or "the start"
+    message = f"{can}; its numbers are those of {since}, because the list of its site fails: {seen.site.code}"
+    return Finding(State.READY, Reason.REFRESH_FAILING, message)
