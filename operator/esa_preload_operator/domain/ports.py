@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.domain.signing import Signing
-from esa_preload_operator.resources.job import ScheduledPreloadJob, Status
+from esa_preload_operator.resources.job import ScheduledPreloadJob
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -87,8 +87,8 @@ class JobStore(Protocol):
         """
         ...
 
-    async def write_status(self, job: ScheduledPreloadJob, status: Status) -> Mapping[str, Any]:
-        """Replace the status if the object is still the version and uid that `job` shows; return what was stored.
+    async def write_status(self, ref: ObjectRef, version: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace the whole status if the object is still of that version; return the object as it was stored.
 
         Raises:
             VersionConflictError, ObjectGoneError, WriteRefusedError: nothing was stored.

@@ -221,7 +221,8 @@ async def store_status(
     """
     record.writing = job, status
     try:
-        return await ports.store.write_status(job, status)
+        body = status.model_dump(by_alias=True, exclude_none=True)
+        return await ports.store.write_status(record.ref, job.metadata.resource_version, body)
     finally:
         record.writing = None
 
