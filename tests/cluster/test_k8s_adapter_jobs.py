@@ -1,21 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from esa_preload_operator.domain.errors import (
     ObjectGoneError,
-    Reason,
     StoreUnavailableError,
     VersionConflictError,
     WriteRefusedError,
     WriteUnknownError,
 )
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.k8s.events import EventRecorder
 from esa_preload_operator.k8s.jobs import FIELD_MANAGER, JobRepository
 from esa_preload_operator.resources.job import API_VERSION, KIND, ResetStatus, ScheduledPreloadJob, Status
 from support.adapter import DEADLINE, World, world
@@ -218,65 +215,3 @@ async def test_an_outage_reads_as_unknown_not_as_gone(w: World) -> None:
     with pytest.raises(StoreUnavailableError) as caught:
         await store(w).read(ref(job))
     assert caught.value.retry_after == 1
-
-
-async def events_of(w: World) -> list[dict[str, Any]]:
-    listed = await w.do("GET", f"/apis/events.k8s.io/v1/namespaces/{w.namespace}/events")
-    found: list[dict[str, Any]] = listed["items"]
-    return found
-
-
-async def test_an_event_names_the_resource_and_its_controller(w: World, control_plane: ControlPlane) -> None:
-    job = await w.create_job()
-    await EventRecorder(w.connection, "pod-1").post(job, Reason.RESET_SUCCEEDED, "2 URLs", warning=False)
-    (event,) = await events_of(w)
-    assert event["regarding"]["uid"] == job.metadata.uid
-    assert event["regarding"]["kind"] == "ScheduledPreloadJob"
-    assert event["reportingController"] == "esa-preload-operator"
-    assert (event["type"], event["reason"], event["note"]) == ("Normal", "ResetSucceeded", "2 URLs")
-    assert re.search(r"ResetSucceeded.*2 URLs", control_plane.kubectl("describe", "spj", "nightly", "-n", w.namespace))
-
-
-async def test_the_same_event_is_counted_and_another_one_is_posted(w: World) -> None:
-    job = await w.create_job()
-    recorder = EventRecorder(w.connection, "pod-1")
-    for _ in range(3):
-        await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
-    await recorder.post(job, Reason.THROTTLED, "slow down more", warning=True)
-    counts = {event["note"]: event.get("series", {}).get("count") for event in await events_of(w)}
-    assert counts == {"slow down": 3, "slow down more": None}
-
-
-async def test_an_event_that_was_deleted_or_is_old_is_posted_anew(w: World) -> None:
-    job = await w.create_job()
-    now = 0.0
-    recorder = EventRecorder(w.connection, "pod-1", clock=lambda: now)
-    await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
-    await w.do("DELETE", f"/apis/events.k8s.io/v1/namespaces/{w.namespace}/events")
-    await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
-    assert len(await events_of(w)) == 1
-    now = 3601.0
-    await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
-    assert len(await events_of(w)) == 2
-
-
-async def test_a_long_note_and_a_long_name_are_cut(w: World) -> None:
-    job = await w.create_job("n" * 253)
-    await EventRecorder(w.connection, "p" * 300).post(job, Reason.URLS_REJECTED, "ü" * 2000, warning=True)
-    (event,) = await events_of(w)
-    assert event["note"].endswith("ü…")
-    assert len(event["note"].encode()) <= 1024
-
-
-async def test_an_event_that_fails_is_logged_once_and_raises_nothing(
-    w: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    job = await w.create_job()
-    w.proxy.refuse(Match("POST", "/events"), status=403, reason="Forbidden")
-    w.proxy.lose_request(Match("POST", "/events"), times=2)
-    recorder = EventRecorder(w.connection, "pod-1")
-    with caplog.at_level("WARNING"):
-        for number in range(3):
-            await recorder.post(job, Reason.THROTTLED, f"note {number}", warning=True)
-    (record,) = caplog.records
-    assert f"{w.namespace}/nightly" in record.getMessage()

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.domain.signing import Signing
-from esa_preload_operator.resources.job import ScheduledPreloadJob
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,11 +96,23 @@ class JobStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Involved:
+    """The version of a resource that an Event is about."""
+
+    ref: ObjectRef
+    uid: str
+    version: str
+
+
 class EventLog(Protocol):
     """Events that people see in `kubectl describe`."""
 
-    async def post(self, job: ScheduledPreloadJob, reason: Reason, message: str, *, warning: bool) -> None:
-        """Post an Event, or count it up if the same one was posted before. Never raises: an Event is no promise."""
+    def post(self, involved: Involved, reason: Reason, message: str, *, warning: bool) -> None:
+        """Have an Event posted soon, or counted up if the same one was posted before.
+
+        It never waits and never raises: an Event is no promise.
+        """
         ...
 
 

@@ -34,7 +34,7 @@ from esa_preload_operator.domain.status import (
 from esa_preload_operator.resources.job import Metadata, ScheduledPreloadJob, Spec, Status
 from esa_preload_operator.services.refresh import Refresher
 from esa_preload_operator.services.registry import Registry, TrackedResource
-from esa_preload_operator.services.reset import LeadershipLostError, Ports, ResetRun, book, store_status
+from esa_preload_operator.services.reset import LeadershipLostError, Ports, ResetRun, book, involved, store_status
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Reconciler:
         if not told:
             logger.warning("%s: %s", record.ref, problem)
             await self._store(record, job, troubled(job, problem, self.ports.clock.wall()))
-            await self.ports.events.post(job, problem.reason, str(problem), warning=True)
+            self.ports.events.post(involved(job), problem.reason, str(problem), warning=True)
         return record.retry_at if record.retry_at > self.ports.clock.monotonic() else None
 
     async def _look_after(self, record: TrackedResource, job: ScheduledPreloadJob) -> float | None:
@@ -224,7 +224,7 @@ class Reconciler:
         record.version = max(record.version, int(stored.metadata.resource_version))
         rejected = newly_rejected(job.status.conditions, stored.status.conditions)
         if rejected is not None:
-            await self.ports.events.post(stored, Reason.URLS_REJECTED, rejected, warning=True)
+            self.ports.events.post(involved(stored), Reason.URLS_REJECTED, rejected, warning=True)
         return stored
 
     def _track(self, record: TrackedResource, job: ScheduledPreloadJob) -> None:

@@ -19,7 +19,16 @@ from esa_preload_operator.domain.errors import (
     WriteRefusedError,
     WriteUnknownError,
 )
-from esa_preload_operator.domain.ports import Accounts, EsaAccount, EventLog, JobStore, Leadership, ObjectRef, Observer
+from esa_preload_operator.domain.ports import (
+    Accounts,
+    EsaAccount,
+    EventLog,
+    Involved,
+    JobStore,
+    Leadership,
+    ObjectRef,
+    Observer,
+)
 from esa_preload_operator.domain.reset import advance, may_send
 from esa_preload_operator.domain.reset_values import (
     Answered,
@@ -91,7 +100,7 @@ class ResetRun:
         happened: Input = Observed(view_of(self.job), fresh=fresh)
         while True:
             if isinstance(happened, Observed) and happened.fresh:
-                await self._tell_late(happened.view)
+                self._tell_late(happened.view)
             now = self.ports.clock.now()
             if now.monotonic >= self.ports.leadership.valid_until():
                 raise LeadershipLostError
@@ -165,16 +174,16 @@ class ResetRun:
             return WriteLost()
         self.written = True
         self._keep(body)
-        await self._announce(step)
+        self._announce(step)
         return Stored(view_of(self.job))
 
-    async def _tell_late(self, view: View) -> None:
+    def _tell_late(self, view: View) -> None:
         """Tell about a write whose answer was lost, now that it is seen to be stored."""
         untold, self.record.unannounced = self.record.unannounced, None
         if untold is not None and untold.record is not None and untold.record == view.record:
-            await self._announce(untold)
+            self._announce(untold)
 
-    async def _announce(self, write: Write) -> None:
+    def _announce(self, write: Write) -> None:
         """Tell people and /metrics about what was stored."""
         record = write.record
         if write.outcome and record is not None:
@@ -185,10 +194,10 @@ class ResetRun:
             logger.warning("%s: %s", self.record.ref, record.message)
         if write.notice is not None:
             notice = write.notice
-            await self.ports.events.post(self.job, notice.reason, notice.message, warning=notice.warning)
+            self.ports.events.post(involved(self.job), notice.reason, notice.message, warning=notice.warning)
         urls = find(self.job.status.conditions, URLS_ACCEPTED)
         if write.outcome and write.job is not None and urls is not None and urls.status == "False":
-            await self.ports.events.post(self.job, Reason.URLS_REJECTED, urls.message, warning=True)
+            self.ports.events.post(involved(self.job), Reason.URLS_REJECTED, urls.message, warning=True)
 
     async def _send(self, step: Send) -> Input:
         account, clock, leadership = self.account, self.ports.clock, self.ports.leadership
@@ -248,3 +257,8 @@ def book(record: TrackedResource, account: EsaAccount, calls: int, monotonic: fl
 def ref_of(job: ScheduledPreloadJob) -> ObjectRef:
     """Return the name of a resource."""
     return ObjectRef(job.metadata.namespace, job.metadata.name)
+
+
+def involved(job: ScheduledPreloadJob) -> Involved:
+    """Return what an Event about a resource names."""
+    return Involved(ref_of(job), job.metadata.uid, job.metadata.resource_version)
