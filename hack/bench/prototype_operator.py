@@ -15,6 +15,7 @@ import kopf
 from esa_preload_operator.domain.cleaning import format_micro_time, format_time
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.ports import Involved, ObjectRef
 from esa_preload_operator.domain.status import progress
 from esa_preload_operator.esa.client import EsaClient
 from esa_preload_operator.esa.credentials import Credentials
@@ -22,7 +23,7 @@ from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
 from esa_preload_operator.k8s.connection import Connection, connect
 from esa_preload_operator.k8s.events import EventRecorder
-from esa_preload_operator.resources.job import GROUP, PLURAL, RESET_KEY, VERSION, ScheduledPreloadJob
+from esa_preload_operator.resources.job import GROUP, PLURAL, RESET_KEY, VERSION
 
 JSON_PATCH: Final = "application/json-patch+json"
 
@@ -33,7 +34,7 @@ class Prototype:
     def __init__(self, connection: Connection, esa: EsaClient) -> None:
         self._connection = connection
         self._esa = esa
-        self._events = EventRecorder(connection, "prototype")
+        self.events = EventRecorder(connection, "prototype")
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._bodies: dict[str, Mapping[str, Any]] = {}
         self._versions: dict[str, int] = {}
@@ -84,9 +85,9 @@ class Prototype:
         outcome = {"reset": done, "handledResets": {RESET_KEY: token}, "lastResetTime": done["finishedAt"]}
         body = await self._store(body, {**status, **shown(body, job, busy=False), **outcome})
         message = f"ESA job {job_id} was reset"
-        await self._events.post(
-            ScheduledPreloadJob.model_validate(body), Reason.RESET_SUCCEEDED, message, warning=False
-        )
+        meta = body["metadata"]
+        involved = Involved(ObjectRef(meta["namespace"], meta["name"]), meta["uid"], meta["resourceVersion"])
+        self.events.post(involved, Reason.RESET_SUCCEEDED, message, warning=False)
 
     async def _store(self, body: Mapping[str, Any], status: Mapping[str, Any]) -> Mapping[str, Any]:
         meta = body["metadata"]
@@ -147,6 +148,7 @@ async def start(memo: Any, settings: kopf.OperatorSettings, **_: Any) -> None:
     credentials = Credentials(os.environ["BENCH_KEY_ID"], os.environ["BENCH_KEY_SECRET"])
     memo.prototype = Prototype(await connect(), EsaClient(credentials, connections, Throttle(1e9)))
     memo.workers = [asyncio.create_task(memo.prototype.work()) for _ in range(16)]
+    memo.events = asyncio.create_task(memo.prototype.events.run())
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL)

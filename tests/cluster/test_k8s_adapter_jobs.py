@@ -1,27 +1,25 @@
 from __future__ import annotations
 
-import re
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from esa_preload_operator.domain.errors import (
     ObjectGoneError,
-    Reason,
     StoreUnavailableError,
     VersionConflictError,
     WriteRefusedError,
     WriteUnknownError,
 )
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.k8s.events import EventRecorder
 from esa_preload_operator.k8s.jobs import FIELD_MANAGER, JobRepository
 from esa_preload_operator.resources.job import API_VERSION, KIND, ResetStatus, ScheduledPreloadJob, Status
-from support.adapter import World, world
+from support.adapter import DEADLINE, World, world
 from support.api_proxy import Match
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from typing import Any
 
     from control_plane import ControlPlane
@@ -39,6 +37,11 @@ def store(w: World, timeout: float = 10.0) -> JobRepository:
     return JobRepository(w.connection, timeout=timeout)
 
 
+async def write(w: World, job: ScheduledPreloadJob, status: Status, timeout: float = 10.0) -> Mapping[str, Any]:
+    body = status.model_dump(by_alias=True, exclude_none=True)
+    return await store(w, timeout).write_status(ref(job), job.metadata.resource_version, body)
+
+
 def ref(job: ScheduledPreloadJob) -> ObjectRef:
     return ObjectRef(job.metadata.namespace, job.metadata.name)
 
@@ -54,10 +57,10 @@ async def test_a_write_replaces_the_whole_status_and_leaves_the_spec_alone(w: Wo
     first = Status(
         job_id="a", handled_resets={"resetRequested": "1", "other": "x"}, reset=ResetStatus(phase="InFlight")
     )
-    stored = ScheduledPreloadJob.model_validate(await store(w).write_status(job, first))
+    stored = ScheduledPreloadJob.model_validate(await write(w, job, first))
     assert stored.status.handled_resets == first.handled_resets
 
-    await store(w).write_status(stored, Status(handled_resets={"resetRequested": "2"}))
+    await write(w, stored, Status(handled_resets={"resetRequested": "2"}))
 
     read = await store(w).read(ref(job))
     assert read is not None
@@ -80,7 +83,7 @@ async def test_a_write_takes_nothing_but_the_status_from_whom_it_belongs_to(w: W
     note = {"metadata": {"annotations": {"resetRequested": "1"}}}
     before = await w.do("PATCH", f"{path}?fieldManager=kubectl-annotate", note, "application/merge-patch+json")
 
-    after = await store(w).write_status(ScheduledPreloadJob.model_validate(before), Status(job_id="665d3af3621b"))
+    after = await write(w, ScheduledPreloadJob.model_validate(before), Status(job_id="665d3af3621b"))
 
     assert after["spec"] == before["spec"]
     own = {"resourceVersion", "managedFields"}
@@ -98,9 +101,9 @@ def without(values: dict[str, Any], keys: set[str]) -> dict[str, Any]:
 
 async def test_a_write_on_an_old_version_conflicts_and_stores_nothing(w: World) -> None:
     job = await w.create_job()
-    await store(w).write_status(job, Status(job_id="first"))
+    await write(w, job, Status(job_id="first"))
     with pytest.raises(VersionConflictError):
-        await store(w).write_status(job, Status(job_id="second"))
+        await write(w, job, Status(job_id="second"))
     read = await store(w).read(ref(job))
     assert read is not None
     assert read["status"]["jobId"] == "first"
@@ -110,24 +113,72 @@ async def test_a_write_never_reaches_another_object_of_the_same_name(w: World) -
     old = await w.create_job()
     await w.do("DELETE", f"{w.jobs}/nightly")
     with pytest.raises(ObjectGoneError):
-        await store(w).write_status(old, Status(job_id="old"))
+        await write(w, old, Status(job_id="old"))
     await w.create_job()
     with pytest.raises(VersionConflictError):
-        await store(w).write_status(old, Status(job_id="old"))
+        await write(w, old, Status(job_id="old"))
 
 
 async def test_a_status_against_the_schema_is_refused(w: World) -> None:
     job = await w.create_job()
-    invalid = Status.model_construct(job_id=5)  # type: ignore[arg-type] # what the schema must refuse
-    with pytest.raises(WriteRefusedError, match="422"), pytest.warns(UserWarning, match="serializ"):
-        await store(w).write_status(job, invalid)
+    with pytest.raises(WriteRefusedError, match="422"):
+        await store(w).write_status(ref(job), job.metadata.resource_version, {"jobId": 5})
+
+
+@pytest.mark.parametrize(("status", "reason"), [(403, "Forbidden"), (404, "NotFound"), (409, "Conflict"), (418, "")])
+async def test_a_webhook_that_denies_a_write_is_a_refusal_with_its_message_in_one_line(
+    w: World, status: int, reason: str
+) -> None:
+    job = await w.create_job()
+    message = 'admission webhook "guard.example.org" denied the request: no status\non Fridays' + "!" * 5000
+    w.proxy.refuse(STATUS_WRITE, status=status, reason=reason, message=message)
+    with pytest.raises(
+        WriteRefusedError, match=r'"guard.example.org" denied the request: no status on Fridays'
+    ) as caught:
+        await write(w, job, Status(job_id="a"))
+    assert len(str(caught.value)) < 700
+
+
+async def test_an_admission_policy_that_denies_a_write_is_a_refusal_with_its_message(w: World) -> None:
+    job = await w.create_job()
+    admission = "/apis/admissionregistration.k8s.io/v1"
+    kept = {"apiGroups": ["esa.preload-operator.io"], "apiVersions": ["*"], "operations": ["UPDATE"],
+            "resources": ["scheduledpreloadjobs/status"]}  # fmt: skip
+    await w.do("POST", f"{admission}/validatingadmissionpolicies", {
+        "metadata": {"name": w.namespace},
+        "spec": {
+            "matchConstraints": {
+                "resourceRules": [kept],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": w.namespace}},
+            },
+            "validations": [{"expression": "false", "message": "the status is frozen"}],
+        },
+    })  # fmt: skip
+    binding = {"policyName": w.namespace, "validationActions": ["Deny"]}
+    await w.do("POST", f"{admission}/validatingadmissionpolicybindings", {
+        "metadata": {"name": w.namespace},
+        "spec": binding,
+    })  # fmt: skip
+    refusal = await refused_in_the_end(w, job)
+    assert "the status is frozen" in str(refusal)
+
+
+async def refused_in_the_end(w: World, job: ScheduledPreloadJob) -> WriteRefusedError:
+    """Write until the policy is in force, which takes the API server a moment."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                job = ScheduledPreloadJob.model_validate(await write(w, job, job.status))
+            except WriteRefusedError as error:
+                return error
+            await asyncio.sleep(0.05)
 
 
 async def test_being_throttled_is_a_refusal_with_the_wish_of_the_server(w: World) -> None:
     job = await w.create_job()
     w.proxy.refuse(STATUS_WRITE, status=429, reason="TooManyRequests", retry_after=7)
     with pytest.raises(WriteRefusedError) as caught:
-        await store(w).write_status(job, Status(job_id="a"))
+        await write(w, job, Status(job_id="a"))
     assert caught.value.retry_after == 7
 
 
@@ -135,7 +186,7 @@ async def test_a_server_error_leaves_open_whether_it_was_stored(w: World) -> Non
     job = await w.create_job()
     w.proxy.refuse(STATUS_WRITE, status=500, reason="InternalError")
     with pytest.raises(WriteUnknownError, match="500"):
-        await store(w).write_status(job, Status(job_id="a"))
+        await write(w, job, Status(job_id="a"))
 
 
 async def test_a_lost_answer_is_unknown_and_the_write_is_not_repeated(w: World) -> None:
@@ -143,7 +194,7 @@ async def test_a_lost_answer_is_unknown_and_the_write_is_not_repeated(w: World) 
     await store(w).read(ref(job))  # the write takes the open connection, where a repetition would be tempting
     w.proxy.lose_answer(STATUS_WRITE)
     with pytest.raises(WriteUnknownError):
-        await store(w).write_status(job, Status(job_id="stored"))
+        await write(w, job, Status(job_id="stored"))
     assert len(w.proxy.requests(STATUS_WRITE)) == 1
     read = await store(w).read(ref(job))
     assert read is not None
@@ -154,7 +205,7 @@ async def test_an_answer_that_does_not_come_is_unknown(w: World) -> None:
     job = await w.create_job()
     gate = w.proxy.hold(STATUS_WRITE, after=True)
     with pytest.raises(WriteUnknownError):
-        await store(w, timeout=0.5).write_status(job, Status(job_id="late"))
+        await write(w, job, Status(job_id="late"), timeout=0.5)
     gate.release()
 
 
@@ -164,65 +215,3 @@ async def test_an_outage_reads_as_unknown_not_as_gone(w: World) -> None:
     with pytest.raises(StoreUnavailableError) as caught:
         await store(w).read(ref(job))
     assert caught.value.retry_after == 1
-
-
-async def events_of(w: World) -> list[dict[str, Any]]:
-    listed = await w.do("GET", f"/apis/events.k8s.io/v1/namespaces/{w.namespace}/events")
-    found: list[dict[str, Any]] = listed["items"]
-    return found
-
-
-async def test_an_event_names_the_resource_and_its_controller(w: World, control_plane: ControlPlane) -> None:
-    job = await w.create_job()
-    await EventRecorder(w.connection, "pod-1").post(job, Reason.RESET_SUCCEEDED, "2 URLs", warning=False)
-    (event,) = await events_of(w)
-    assert event["regarding"]["uid"] == job.metadata.uid
-    assert event["regarding"]["kind"] == "ScheduledPreloadJob"
-    assert event["reportingController"] == "esa-preload-operator"
-    assert (event["type"], event["reason"], event["note"]) == ("Normal", "ResetSucceeded", "2 URLs")
-    assert re.search(r"ResetSucceeded.*2 URLs", control_plane.kubectl("describe", "spj", "nightly", "-n", w.namespace))
-
-
-async def test_the_same_event_is_counted_and_another_one_is_posted(w: World) -> None:
-    job = await w.create_job()
-    recorder = EventRecorder(w.connection, "pod-1")
-    for _ in range(3):
-        await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
-    await recorder.post(job, Reason.THROTTLED, "slow down more", warning=True)
-    counts = {event["note"]: event.get("series", {}).get("count") for event in await events_of(w)}
-    assert counts == {"slow down": 3, "slow down more": None}
-
-
-async def test_an_event_that_was_deleted_or_is_old_is_posted_anew(w: World) -> None:
-    job = await w.create_job()
-    now = 0.0
-    recorder = EventRecorder(w.connection, "pod-1", clock=lambda: now)
-    await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
-    await w.do("DELETE", f"/apis/events.k8s.io/v1/namespaces/{w.namespace}/events")
-    await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
-    assert len(await events_of(w)) == 1
-    now = 3601.0
-    await recorder.post(job, Reason.THROTTLED, "slow down", warning=True)
-    assert len(await events_of(w)) == 2
-
-
-async def test_a_long_note_and_a_long_name_are_cut(w: World) -> None:
-    job = await w.create_job("n" * 253)
-    await EventRecorder(w.connection, "p" * 300).post(job, Reason.URLS_REJECTED, "ü" * 2000, warning=True)
-    (event,) = await events_of(w)
-    assert event["note"].endswith("ü…")
-    assert len(event["note"].encode()) <= 1024
-
-
-async def test_an_event_that_fails_is_logged_once_and_raises_nothing(
-    w: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    job = await w.create_job()
-    w.proxy.refuse(Match("POST", "/events"), status=403, reason="Forbidden")
-    w.proxy.lose_request(Match("POST", "/events"), times=2)
-    recorder = EventRecorder(w.connection, "pod-1")
-    with caplog.at_level("WARNING"):
-        for number in range(3):
-            await recorder.post(job, Reason.THROTTLED, f"note {number}", warning=True)
-    (record,) = caplog.records
-    assert f"{w.namespace}/nightly" in record.getMessage()

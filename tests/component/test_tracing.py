@@ -37,8 +37,8 @@ class Refusing:
         assert ref == REF
         return None
 
-    async def write_status(self, job: object, status: object) -> Mapping[str, object]:
-        raise VersionConflictError(f"web/nightly: secret {job} {status}")
+    async def write_status(self, ref: ObjectRef, version: str, status: Mapping[str, object]) -> Mapping[str, object]:
+        raise VersionConflictError(f"{ref}: secret {version} {status}")
 
 
 async def test_calls_reads_and_writes_are_spans_within_their_reconcile(collector: Receiver) -> None:

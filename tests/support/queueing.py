@@ -31,8 +31,9 @@ class Loop(asyncio.SelectorEventLoop):
         return self.now
 
     def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined] # the base class' own lists
-            self.now = max(self.now, self._scheduled[0]._when)  # type: ignore[attr-defined] # the same
+        if not self._ready:  # type: ignore[attr-defined] # the base class' own list
+            timers = self._scheduled  # type: ignore[attr-defined] # the same
+            self.now = max(self.now, min((each._when for each in timers if not each._cancelled), default=self.now))
         super()._run_once()  # type: ignore[misc] # the same
 
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import logging
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esa_preload_operator.domain.errors import StoreError
-from esa_preload_operator.runtime import queue as queue_module
-from esa_preload_operator.runtime.queue import QueueMetrics, WorkQueue
+from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.runtime.queue import ITEMS, QueueMetrics, WorkQueue
 from esa_preload_operator.services.reset import LeadershipLostError
 from support.queueing import Worked, bodies, play, ref, working
-
-if TYPE_CHECKING:
-    from esa_preload_operator.domain.ports import ObjectRef
-    from support.queueing import Body
 
 
 def test_what_is_added_many_times_while_it_waits_is_worked_on_once() -> None:
@@ -70,7 +64,7 @@ def test_requests_go_before_what_can_wait() -> None:
         queue, work = WorkQueue(), Worked()
         for name in "abc":
             queue.add(ref(name), urgent=False)
-        queue.add(ref("now"))
+        queue.add(ref("now"), urgent=True)
         async with working(queue, work, workers=1):
             await asyncio.sleep(10)
         assert work.keys() == ["now", "a", "b", "c"]
@@ -92,32 +86,6 @@ def test_what_waits_becomes_urgent_when_it_is_asked_for() -> None:
     play(scene)
 
 
-def test_the_earliest_delay_wins() -> None:
-    async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
-        start = time.monotonic()
-        async with working(queue, work):
-            for delay in (30, 10, 20):
-                queue.add_at(ref("a"), start + delay)
-            await asyncio.sleep(100)
-        assert work.times(ref("a")) == [start + 10]
-
-    play(scene)
-
-
-def test_work_that_comes_sooner_takes_the_place_of_a_delay() -> None:
-    async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
-        start = time.monotonic()
-        async with working(queue, work):
-            queue.add_at(ref("a"), start + 30)
-            queue.add(ref("a"))
-            await asyncio.sleep(100)
-        assert len(work.done) == 1
-
-    play(scene)
-
-
 def test_a_forgotten_resource_leaves_no_delay_no_body_and_no_failure() -> None:
     async def scene() -> None:
         queue, work = WorkQueue(), Worked(0)
@@ -133,42 +101,7 @@ def test_a_forgotten_resource_leaves_no_delay_no_body_and_no_failure() -> None:
             await asyncio.sleep(1)
         assert work.done[-1][2] is None
         assert not queue._failures
-        assert not queue._bodies
-
-    play(scene)
-
-
-def test_backoff_grows_and_is_reset_by_a_success() -> None:
-    async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
-        start = time.monotonic()
-        work.answers[ref("a")] = [*[StoreError("x")] * 12, None, StoreError("x")]
-        async with working(queue, work):
-            queue.add(ref("a"))
-            await asyncio.sleep(2000)
-            assert len(work.done) == 13
-            queue.add(ref("a"))
-            await asyncio.sleep(2000)
-        moments = [start, *work.times(ref("a"))]
-        pauses = [after - before for before, after in itertools.pairwise(moments[1:14])]
-        for number, pause in enumerate(pauses):
-            longest = min(60, 0.2 * 2**number)
-            assert longest / 2 <= pause <= longest
-        last = work.times(ref("a"))[-1] - work.times(ref("a"))[-2]
-        assert 0.1 <= last <= 0.2
-
-    play(scene)
-
-
-def test_the_servers_wish_is_waited_for() -> None:
-    async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
-        work.answers[ref("a")] = [StoreError("x", retry_after=7.0)]
-        async with working(queue, work):
-            queue.add(ref("a"))
-            await asyncio.sleep(100)
-        first, second = work.times(ref("a"))
-        assert second - first == pytest.approx(7.0)
+        assert not queue._items
 
     play(scene)
 
@@ -225,49 +158,53 @@ def test_closing_finishes_what_is_in_hand_and_takes_nothing_new() -> None:
     play(scene)
 
 
-def large(number: int) -> Body:
-    return {"n": number, "padding": "x" * 100_000}
-
-
-def test_bodies_of_waiting_resources_are_bounded_in_bytes() -> None:
+def test_items_of_waiting_resources_are_bounded_and_the_others_are_read() -> None:
     async def scene() -> None:
         queue, work = WorkQueue(), Worked(0)
-        for number in range(2000):
-            queue.add(ref(number), large(number))
-        kept = len(queue._bodies)
-        assert queue_module._ROOM <= sum(map(len, queue._bodies.values())) < queue_module._ROOM + 100_100
+        for number in range(ITEMS + 100):
+            queue.add(ref(number), {"n": number})
+        queue.add(ref(0), {"n": "new"})
+        queue.add(ref(ITEMS), {"n": "none"})
+        assert len(queue._items) == ITEMS
         async with working(queue, work):
             await asyncio.sleep(1)
-        assert len(work.done) == 2000
-        assert sum(body is not None for _, _, body in work.done) == kept
-        assert not queue._bodies
-        assert queue._room == queue_module._ROOM
+        given_items = {key.name: body for _, key, body in work.done}
+        assert len(given_items) == ITEMS + 100
+        assert given_items["0"] == {"n": "new"}
+        assert given_items["1"] == {"n": 1}
+        assert given_items[str(ITEMS)] is None
+        assert not queue._items
 
     play(scene)
 
 
-def test_two_thousand_waiting_resources_are_not_read_again() -> None:
+def test_an_item_that_finds_no_room_never_leaves_an_older_one_behind() -> None:
     async def scene() -> None:
         queue, work = WorkQueue(), Worked(0)
-        for number in range(2000):
-            queue.add(ref(number), {"padding": "x" * 6000})  # a resource with a whole status has about half of that
+        queue.add(ref("a"), {"n": 1})
+        queue.add(ref("a"))
+        for number in range(ITEMS):
+            queue.add(ref(number), {"n": number})
+        queue.add(ref("a"), {"n": 2})
         async with working(queue, work):
             await asyncio.sleep(1)
-        assert all(body is not None for _, _, body in work.done)
+        assert next(body for _, key, body in work.done if key == ref("a")) is None
 
     play(scene)
 
 
-def test_a_body_that_is_too_many_never_leaves_an_older_one_behind() -> None:
+def test_a_flood_of_one_namespace_leaves_the_others_their_turns() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
-        queue.add(ref("a"), large(1))
+        queue, work = WorkQueue(), Worked(1)
         for number in range(2000):
-            queue.add(ref(number), large(number))
-        queue.add(ref("a"), large(2))
-        async with working(queue, work):
-            await asyncio.sleep(1)
-        assert next(body for _, key, body in work.done if key == ref("a")) == large(2)
+            queue.add(ref(number), urgent=True)
+        other = ObjectRef("other", "a")
+        async with working(queue, work, workers=4):
+            await asyncio.sleep(10)
+            queue.add(other, urgent=True)
+            begun = time.monotonic()
+            await asyncio.sleep(600)
+        assert work.times(other)[0] - begun <= 2
 
     play(scene)
 
@@ -353,14 +290,12 @@ def test_whatever_comes_nothing_is_lost_and_nothing_is_worked_on_twice_at_once(
                     work.answers.setdefault(key, []).append(StoreError("x") if extra else RuntimeError("x"))
                 else:
                     work.answers.setdefault(key, []).append(now + extra)
-                waiting = list(queue._urgent) + list(queue._calm)
-                assert len(waiting) == len(set(waiting)), "a resource stands twice in the queue"
-                assert heapq.nsmallest(1, queue._heap) == queue._heap[:1]
+                assert not queue._since.keys() & queue._busy.keys(), "a resource waits while a worker has it"
             await asyncio.sleep(1000)
             assert queue.depth() == 0
-            assert not queue._bodies
-            assert queue._room == queue_module._ROOM
-            assert not queue._due
+            assert not queue._items
+            assert not queue._pauses
+            assert len(queue._dues) == 0
         for key, moment in asked.items():
             assert max(work.times(key), default=0.0) > moment, f"{key} was lost"
         assert work.most_at_once <= workers

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.domain.signing import Signing
-from esa_preload_operator.resources.job import ScheduledPreloadJob, Status
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -87,8 +86,8 @@ class JobStore(Protocol):
         """
         ...
 
-    async def write_status(self, job: ScheduledPreloadJob, status: Status) -> Mapping[str, Any]:
-        """Replace the status if the object is still the version and uid that `job` shows; return what was stored.
+    async def write_status(self, ref: ObjectRef, version: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace the whole status if the object is still of that version; return the object as it was stored.
 
         Raises:
             VersionConflictError, ObjectGoneError, WriteRefusedError: nothing was stored.
@@ -97,11 +96,23 @@ class JobStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Involved:
+    """The version of a resource that an Event is about."""
+
+    ref: ObjectRef
+    uid: str
+    version: str
+
+
 class EventLog(Protocol):
     """Events that people see in `kubectl describe`."""
 
-    async def post(self, job: ScheduledPreloadJob, reason: Reason, message: str, *, warning: bool) -> None:
-        """Post an Event, or count it up if the same one was posted before. Never raises: an Event is no promise."""
+    def post(self, involved: Involved, reason: Reason, message: str, *, warning: bool) -> None:
+        """Have an Event posted soon, or counted up if the same one was posted before.
+
+        It never waits and never raises: an Event is no promise.
+        """
         ...
 
 

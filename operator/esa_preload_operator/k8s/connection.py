@@ -25,6 +25,7 @@ JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 _UNAUTHORIZED: Final = 401
+_LONGEST_RETRY_AFTER: Final = 300.0
 _log = logging.getLogger(__name__)
 
 
@@ -300,8 +301,15 @@ def _answer(response: aiohttp.ClientResponse, content: bytes) -> Answer:
         if response.status < 300:
             raise  # carried out, but what was stored is unknown
         body = None
-    wait = response.headers.get("Retry-After", "")
-    return Answer(response.status, body, float(wait) if wait.isdecimal() else None)
+    return Answer(response.status, body, _retry_after(response.headers.get("Retry-After", "")))
+
+
+def _retry_after(text: str) -> float | None:
+    """Return the seconds of a Retry-After, at most five minutes; its other form, a date, depends on clocks: None."""
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdecimal()):
+        return None
+    return min(float(digits[:16]), _LONGEST_RETRY_AFTER)
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -1,18 +1,22 @@
 """Events that people see in `kubectl describe`, by the API events.k8s.io/v1."""
 
+import asyncio
+import contextlib
 import hashlib
 import logging
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from esa_preload_operator.domain.cleaning import cut, format_micro_time
 from esa_preload_operator.domain.errors import Reason
+from esa_preload_operator.domain.ports import Involved
 from esa_preload_operator.k8s.connection import JSON, MERGE_PATCH, Answer, Connection, RequestError
-from esa_preload_operator.resources.job import API_VERSION, KIND, ScheduledPreloadJob
+from esa_preload_operator.k8s.event_limits import EventLimits
+from esa_preload_operator.resources.job import API_VERSION, KIND
 
 CONTROLLER: Final = "esa-preload-operator"
 ACTION: Final = "Reconcile"
@@ -20,19 +24,73 @@ NOTE_BYTES: Final = 1024
 SERIES_SECONDS: Final = 3600.0
 """As long as the API server keeps an Event by default; later the same one is news again."""
 REMEMBERED: Final = 2048
+WAITING: Final = 4096
+"""Events that wait to be posted; beyond that the oldest one of the namespace with the most is dropped."""
+_TOLD_EVERY: Final = 60.0
 
+_Key = bytes
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
+class _Waiting:
+    """An Event that is not posted yet, and how often it has happened meanwhile."""
+
+    involved: Involved
+    kind: str
+    reason: str
+    note: str
+    first: float
+    last: float
+    times: int = 1
+
+
+@dataclass(slots=True)
 class _Posted:
+    """An Event that the API server has, and how often it has happened so far."""
+
     name: str
     count: int
     at: float
 
 
+@dataclass(slots=True)
+class _Outbox:
+    """Events in the order in which they are posted: namespaces in turn, the oldest first within one."""
+
+    _lines: OrderedDict[str, OrderedDict[_Key, _Waiting]] = field(default_factory=OrderedDict)
+    _size: int = 0
+
+    def get(self, namespace: str, key: _Key) -> _Waiting | None:
+        line = self._lines.get(namespace)
+        return None if line is None else line.get(key)
+
+    def put(self, key: _Key, event: _Waiting) -> _Waiting | None:
+        """Return the Event that had to make room: the oldest of the namespace with the most."""
+        namespace = event.involved.ref.namespace
+        self._lines.setdefault(namespace, OrderedDict())[key] = event
+        self._size += 1
+        if self._size <= WAITING:
+            return None
+        return self._pop(max(self._lines, key=lambda each: len(self._lines[each])))[1]
+
+    def take(self) -> tuple[_Key, _Waiting] | None:
+        if not self._lines:
+            return None
+        namespace = next(iter(self._lines))
+        self._lines.move_to_end(namespace)
+        return self._pop(namespace)
+
+    def _pop(self, namespace: str) -> tuple[_Key, _Waiting]:
+        found = self._lines[namespace].popitem(last=False)
+        self._size -= 1
+        if not self._lines[namespace]:
+            del self._lines[namespace]
+        return found
+
+
 class EventRecorder:
-    """`EventLog` over the raw API: one request per Event, nothing is queued.
+    """`EventLog` over the raw API: `post` only notes an Event, and `run` posts what was noted, one after the other.
 
     An Event that equals one of the last hour is counted up in its `series`, see Kubernetes API, events.k8s.io/v1 Event.
     """
@@ -44,84 +102,160 @@ class EventRecorder:
         *,
         timeout: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        on_drop: Callable[[], None] = lambda: None,
     ) -> None:
         """Take the connection, the name of this process (its pod) and the seconds that one request may last."""
         self._connection = connection
         self._instance = (instance or CONTROLLER)[:128]
         self._timeout = timeout
         self._clock = clock
-        self._posted: OrderedDict[bytes, _Posted] = OrderedDict()
+        self._on_drop = on_drop
+        self._limits = EventLimits(clock)
+        self._outbox = _Outbox()
+        self._posted: OrderedDict[_Key, _Posted] = OrderedDict()
+        self._news = asyncio.Event()
+        self._one = asyncio.Lock()
         self._failing = False
+        self._pause = 0.0
+        """Seconds that the API server wants to hear of no Event."""
+        self._told = -_TOLD_EVERY
 
-    async def post(self, job: ScheduledPreloadJob, reason: Reason, message: str, *, warning: bool) -> None:
-        """Post an Event, or count it up if the same one was posted before. Never raises: an Event is no promise."""
+    def post(self, involved: Involved, reason: Reason, message: str, *, warning: bool) -> None:
+        """Have an Event posted soon, or counted up if the same one was; beyond the limits it is dropped."""
         kind = "Warning" if warning else "Normal"
         note = cut(message, NOTE_BYTES)
-        key = hashlib.sha256(repr((job.metadata.uid, kind, reason.value, note)).encode()).digest()
-        posted = self._posted.get(key)
-        if posted is not None and self._clock() - posted.at < SERIES_SECONDS and await self._count(job, posted):
+        namespace = involved.ref.namespace
+        key = hashlib.sha256(repr((involved.uid, kind, reason.value, note)).encode()).digest()
+        now = time.time()
+        waiting = self._outbox.get(namespace, key)
+        if waiting is not None:
+            waiting.times += 1
+            waiting.last = now
+        elif not self._limits.allow(namespace, involved.uid):
+            posted = self._recent(key)
+            if posted is None:
+                self._drop(involved, "there were too many")
+            else:
+                posted.count += 1  # shown by the next one that is allowed
+        else:
+            dropped = self._outbox.put(key, _Waiting(involved, kind, reason.value, note, now, now))
+            if dropped is not None:
+                self._drop(dropped.involved, "the API server is too slow")
+            self._news.set()
+
+    async def run(self) -> None:
+        """Post what is noted, until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            more = True
+            while more:
+                more = await self._post_next()
+                await asyncio.sleep(self._pause)
+
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - what is left at the end of the process is lost
+        """Post what is noted by now, for so many seconds at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while await self._post_next():
+                    pass
+
+    async def _post_next(self) -> bool:
+        async with self._one:
+            found = self._outbox.take()
+            if found is None:
+                return False
+            key, event = found
+            try:
+                await self._deliver(key, event)
+            except Exception:  # noqa: BLE001 - an Event that can't be posted must not keep the others from being posted
+                _log.exception("%s: an Event could not be posted", event.involved.ref)
+            return True
+
+    async def _deliver(self, key: _Key, event: _Waiting) -> None:
+        posted = self._recent(key)
+        if posted is not None and await self._count(event, posted):
             self._posted.move_to_end(key)
             return
-        event = self._event(job, reason.value, kind, note)
-        answer = await self._request(job, "POST", "", event, JSON)
+        body = self._event(event)
+        answer = await self._request(event.involved, "POST", "", body, JSON)
         if answer is not None and answer.ok:
-            self._posted[key] = _Posted(event["metadata"]["name"], 1, self._clock())
+            self._posted[key] = _Posted(body["metadata"]["name"], event.times, self._clock())
             self._posted.move_to_end(key)
             while len(self._posted) > REMEMBERED:
                 self._posted.popitem(last=False)
 
-    async def _count(self, job: ScheduledPreloadJob, posted: _Posted) -> bool:
+    def _recent(self, key: _Key) -> _Posted | None:
+        posted = self._posted.get(key)
+        return posted if posted is not None and self._clock() - posted.at < SERIES_SECONDS else None
+
+    async def _count(self, event: _Waiting, posted: _Posted) -> bool:
         """Return whether the Event is dealt with: only one that is gone is posted anew."""
-        body = {"series": {"count": posted.count + 1, "lastObservedTime": format_micro_time(time.time())}}
-        answer = await self._request(job, "PATCH", f"/{posted.name}", body, MERGE_PATCH, missing_is_fine=True)
+        posted.count += event.times
+        body = {"series": _series(posted.count, event.last)}
+        answer = await self._request(
+            event.involved, "PATCH", f"/{posted.name}", body, MERGE_PATCH, missing_is_fine=True
+        )
         if answer is not None and answer.gone:
             return False
         if answer is not None and answer.ok:
-            posted.count += 1
             posted.at = self._clock()
         return True
 
     async def _request(
-        self, job: ScheduledPreloadJob, method: str, tail: str, body: Any, kind: str, *, missing_is_fine: bool = False
+        self, involved: Involved, method: str, tail: str, body: Any, kind: str, *, missing_is_fine: bool = False
     ) -> Answer | None:
-        path = f"/apis/events.k8s.io/v1/namespaces/{job.metadata.namespace}/events{tail}"
+        path = f"/apis/events.k8s.io/v1/namespaces/{involved.ref.namespace}/events{tail}"
         try:
             answer = await self._connection.request(method, path, body, content_type=kind, timeout=self._timeout)
         except RequestError as error:
-            self._complain(job, str(error))
+            self._report(involved, str(error))
             return None
+        self._pause = answer.retry_after or 0.0
         if answer.ok:
             self._failing = False
         elif not (answer.gone and missing_is_fine):
-            self._complain(job, answer.explanation)
+            self._report(involved, answer.explanation)
         return answer
 
-    def _complain(self, job: ScheduledPreloadJob, why: str) -> None:
+    def _report(self, involved: Involved, why: str) -> None:
         # Once per outage: thousands of resources may have something to say meanwhile.
         level = logging.DEBUG if self._failing else logging.WARNING
-        _log.log(level, "%s/%s: an Event could not be posted: %s", job.metadata.namespace, job.metadata.name, why)
+        _log.log(level, "%s: an Event could not be posted: %s", involved.ref, why)
         self._failing = True
 
-    def _event(self, job: ScheduledPreloadJob, reason: str, kind: str, note: str) -> dict[str, Any]:
-        meta = job.metadata
-        name = f"{meta.name[:236].rstrip('-.')}.{secrets.token_hex(8)}"
+    def _drop(self, involved: Involved, why: str) -> None:
+        self._on_drop()
+        if self._clock() - self._told >= _TOLD_EVERY:
+            self._told = self._clock()
+            _log.warning("%s: Events are dropped, because %s", involved.ref, why)
+
+    def _event(self, event: _Waiting) -> dict[str, Any]:
+        ref = event.involved.ref
+        name = f"{ref.name[:236].rstrip('-.')}.{secrets.token_hex(8)}"
+        series = {"series": _series(event.times, event.last)} if event.times > 1 else {}
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": name, "namespace": meta.namespace},
-            "eventTime": format_micro_time(time.time()),
+            "metadata": {"name": name, "namespace": ref.namespace},
+            "eventTime": format_micro_time(event.first),
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance,
             "action": ACTION,
-            "reason": reason,
-            "type": kind,
-            "note": note,
+            "reason": event.reason,
+            "type": event.kind,
+            "note": event.note,
+            **series,
             "regarding": {
                 "apiVersion": API_VERSION,
                 "kind": KIND,
-                "namespace": meta.namespace,
-                "name": meta.name,
-                "uid": meta.uid,
-                "resourceVersion": meta.resource_version,
+                "namespace": ref.namespace,
+                "name": ref.name,
+                "uid": event.involved.uid,
+                "resourceVersion": event.involved.version,
             },
         }
+
+
+def _series(count: int, last: float) -> dict[str, Any]:
+    return {"count": count, "lastObservedTime": format_micro_time(last)}

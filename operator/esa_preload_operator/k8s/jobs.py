@@ -1,5 +1,6 @@
 """The resources in the API server: read one, replace the status of one."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,17 +19,11 @@ from esa_preload_operator.k8s.connection import (
     NotSentError,
     RequestError,
 )
-from esa_preload_operator.resources.job import (
-    API_VERSION,
-    GROUP,
-    KIND,
-    PLURAL,
-    VERSION,
-    ScheduledPreloadJob,
-    Status,
-)
+from esa_preload_operator.resources.job import API_VERSION, GROUP, KIND, PLURAL, VERSION
 
 FIELD_MANAGER: Final = "esa-preload-operator"
+_DENIED: Final = re.compile(r'^admission webhook "[^"]*" denied the request\b')
+"""How kube-apiserver begins the message of a webhook's refusal (apiserver, admission/plugin/webhook/errors)."""
 
 
 class JobRepository:
@@ -58,8 +53,8 @@ class JobRepository:
             raise StoreUnavailableError(f"{ref}: {answer.explanation}", retry_after=answer.retry_after)
         return answer.body
 
-    async def write_status(self, job: ScheduledPreloadJob, status: Status) -> Mapping[str, Any]:
-        """Replace the whole status if the object is still the version that `job` shows; return what was stored.
+    async def write_status(self, ref: ObjectRef, version: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace the whole status if the object is still of that version; return the object as it was stored.
 
         Versions are unique over all objects, so one that was made anew under the same name is a conflict, too
         (Kubernetes API concepts, Resource versions).
@@ -70,16 +65,11 @@ class JobRepository:
             WriteRefusedError: nothing was stored; `retry_after` carries the API server's wish in seconds.
             WriteUnknownError: it may have been stored.
         """
-        ref = ObjectRef(job.metadata.namespace, job.metadata.name)
         replacement = {  # of what else is left out the API server keeps what it has (status subresource)
             "apiVersion": API_VERSION,
             "kind": KIND,
-            "metadata": {
-                "name": ref.name,
-                "namespace": ref.namespace,
-                "resourceVersion": job.metadata.resource_version,
-            },
-            "status": status.model_dump(by_alias=True, exclude_none=True),
+            "metadata": {"name": ref.name, "namespace": ref.namespace, "resourceVersion": version},
+            "status": status,
         }
         try:
             answer = await self._connection.request(
@@ -105,6 +95,8 @@ def job_path(ref: ObjectRef) -> str:
 
 def _raise_refusal(ref: ObjectRef, answer: Answer) -> None:
     text = f"{ref}: {answer.explanation}"
+    if _denied(answer):
+        raise WriteRefusedError(text, retry_after=answer.retry_after)
     if answer.status == 409:
         raise VersionConflictError(text)
     if answer.gone:
@@ -113,3 +105,9 @@ def _raise_refusal(ref: ObjectRef, answer: Answer) -> None:
         raise WriteRefusedError(text, retry_after=answer.retry_after)
     if not answer.ok or not isinstance(answer.body, dict):
         raise WriteUnknownError(text, retry_after=answer.retry_after)
+
+
+def _denied(answer: Answer) -> bool:
+    """Return whether an admission webhook or policy denied the write; a webhook chooses status and reason freely."""
+    message = answer.body.get("message") if isinstance(answer.body, dict) else None
+    return 400 <= answer.status < 500 and isinstance(message, str) and bool(_DENIED.search(message[:500]))

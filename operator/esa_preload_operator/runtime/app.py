@@ -10,6 +10,7 @@ from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.tokens import asked_tokens, without
 from esa_preload_operator.esa.accounts import AccountPool
 from esa_preload_operator.k8s.connection import Connection
+from esa_preload_operator.k8s.events import EventRecorder
 from esa_preload_operator.k8s.lease import Elector, NoElection
 from esa_preload_operator.k8s.login import ConnectionInfo
 from esa_preload_operator.k8s.secrets import SecretCache
@@ -35,6 +36,7 @@ class App:
     identity: str
     accounts: AccountPool
     secrets: SecretCache
+    events: EventRecorder
     leadership: Elector | NoElection
     queue: WorkQueue
     records: Registry

@@ -85,10 +85,11 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
     records = Registry()
     wake = functools.partial(queue.add, urgent=False)
     refresher = Refresher(accounts, records, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
+    events = EventRecorder(connection, pod, on_drop=metrics.event_dropped)
     ports = Ports(
         store=traces.store(JobRepository(connection)),
         accounts=accounts,
-        events=EventRecorder(connection, pod),
+        events=events,
         leadership=leadership,
         observer=metrics,
         clock=clock,
@@ -100,6 +101,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         identity=identity,
         accounts=accounts,
         secrets=secret_cache,
+        events=events,
         leadership=leadership,
         queue=queue,
         records=records,

@@ -20,6 +20,8 @@ Watch = Callable[[], Coroutine[Any, Any, None]]
 
 _CRD_EVERY: Final = 2.0
 _EXIT_LOST: Final = 1
+_LAST_EVENTS: Final = 5.0
+"""Seconds for the Events that are not posted yet when the process ends."""
 
 
 async def run_app(app: App, watch: Watch) -> None:
@@ -78,6 +80,7 @@ async def _lead(app: App, watch: Watch) -> None:
     logger.info("leading as %s", app.identity)
     background = [
         asyncio.create_task(app.secrets.run(), name="secrets"),
+        asyncio.create_task(app.events.run(), name="events"),
         asyncio.create_task(app.refresher.run(), name="refresh"),
     ]
     queue = asyncio.create_task(app.queue.run(workers, app.traces.work(app.work)), name="queue")
@@ -97,6 +100,7 @@ async def _lead(app: App, watch: Watch) -> None:
     await asyncio.wait([queue], timeout=app.settings.request_timeout * 2 + 10)
     if isinstance(app.leadership, Elector):
         await app.leadership.release()
+    await app.events.drain(_LAST_EVENTS)
     await app.traces.close()
     logger.info("stopped")
     exit_now(0)

@@ -54,6 +54,7 @@ class Metrics(QueueMetrics):
         self._undecidable = self._counter(
             "resets_undecidable", "Calls that were repeated because nothing proved the first one.", "why"
         )
+        self._events_dropped = self._counter("events_dropped", "Events that were not posted, beyond the limits.")
         self._leader = self._gauge("leader", "1 while this process leads.")
         self._watch = self._gauge("watch_last_seen_timestamp_seconds", "When the watch showed life last.")
         self._start_at_zero()
@@ -121,6 +122,10 @@ class Metrics(QueueMetrics):
     def reset_undecidable(self, why: str) -> None:
         """Count a call that might be a second reset."""
         self._undecidable.labels(why).inc()
+
+    def event_dropped(self) -> None:
+        """Count an Event that was not posted, because there were too many."""
+        self._events_dropped.inc()
 
     def leads(self, *, leading: bool) -> None:
         """Tell whether this process leads."""

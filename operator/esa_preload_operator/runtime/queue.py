@@ -1,20 +1,17 @@
-"""The work queue: each resource at most once in it, at most one worker per resource, delays, backoff."""
+"""The work queue: each resource at most once in it, at most one worker per resource, delays, backoff, fair turns."""
 
 import asyncio
-import heapq
-import itertools
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic_core import from_json, to_json
-
 from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.runtime.dues import Dues
+from esa_preload_operator.runtime.turns import Turns
 from esa_preload_operator.services.reset import LeadershipLostError
 
 logger = logging.getLogger(__name__)
@@ -22,10 +19,10 @@ logger = logging.getLogger(__name__)
 Body = Mapping[str, Any]
 Work = Callable[[ObjectRef, Body | None], Awaitable[float | None]]
 
+ITEMS: Final = 4096
+"""Items kept for waiting resources; beyond that a resource is read when its turn comes."""
 _FIRST_BACKOFF: Final = 0.2
 _LONGEST_BACKOFF: Final = 60.0
-_ROOM: Final = 16 << 20
-"""Bytes of bodies kept for waiting resources; beyond that a resource is read when its turn comes."""
 
 
 class QueueMetrics:
@@ -46,74 +43,58 @@ class QueueMetrics:
 
 @dataclass(slots=True)
 class WorkQueue:
-    """Hands resources to workers."""
+    """Hands resources to workers, namespace by namespace in turn.
+
+    A resource may wait with an item, such as what the watch delivered; the newest one is handed to the work, and None
+    if the resource was added without one since.
+    """
 
     metrics: QueueMetrics = field(default_factory=QueueMetrics)
-    _urgent: deque[ObjectRef] = field(default_factory=deque)
-    _calm: deque[ObjectRef] = field(default_factory=deque)
-    _waiting: dict[ObjectRef, float] = field(default_factory=dict)
-    """Resources in the queue and since when."""
-    _bodies: dict[ObjectRef, bytes] = field(default_factory=dict)
-    """What the watch delivered, as JSON, which takes less memory than the parsed body."""
-    _room: int = _ROOM
-    _patient: set[ObjectRef] = field(default_factory=set)
-    """Resources whose place in the calm line counts; one that was asked for since then has moved to the urgent line."""
+    _turns: Turns = field(default_factory=Turns)
+    _since: dict[ObjectRef, float] = field(default_factory=dict)
+    """Resources that wait for a worker, and since when."""
+    _items: dict[ObjectRef, Body] = field(default_factory=dict)
     _busy: dict[ObjectRef, float] = field(default_factory=dict)
     """Resources that a worker has, and since when."""
-    _again: set[ObjectRef] = field(default_factory=set)
-    """Resources that were added while a worker had them."""
-    _due: dict[ObjectRef, float] = field(default_factory=dict)
-    _heap: list[tuple[float, int, ObjectRef]] = field(default_factory=list)
-    _count: "itertools.count[int]" = field(default_factory=itertools.count)
+    _again: dict[ObjectRef, bool] = field(default_factory=dict)
+    """Resources that were added while a worker had them, and whether that was urgent."""
+    _dues: Dues = field(default_factory=Dues)
     _failures: dict[ObjectRef, int] = field(default_factory=dict)
+    _pauses: dict[ObjectRef, float] = field(default_factory=dict)
+    """Until when the API server wants to hear nothing about a resource (Retry-After)."""
     _ready: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     _timer: asyncio.TimerHandle | None = None
     _closing: bool = False
 
-    def add(self, ref: ObjectRef, body: Body | None = None, *, urgent: bool = True) -> None:
-        """Put a resource into the queue, with what the watch delivered if it did."""
-        self._drop_body(ref)
-        if body is not None and self._room > 0:
-            self._bodies[ref] = packed = to_json(body)
-            self._room -= len(packed)
-        self._line_up(ref, urgent=urgent)
-
-    def _line_up(self, ref: ObjectRef, *, urgent: bool = True) -> None:
-        if ref in self._busy:
-            self._again.add(ref)
-            return
-        if ref in self._waiting:
-            if urgent and ref in self._patient:
-                self._patient.discard(ref)
-                self._urgent.append(ref)
-            return
-        self._waiting[ref] = time.monotonic()
-        if urgent:
-            self._urgent.append(ref)
+    def add(self, ref: ObjectRef, item: Body | None = None, *, urgent: bool = False) -> None:
+        """Put a resource into the queue, with what its worker shall get; urgent is for those that ask for a reset."""
+        self._items.pop(ref, None)
+        if item is not None and len(self._items) < ITEMS:
+            self._items[ref] = item
+        pause = self._pauses.get(ref)
+        if pause is None or pause <= time.monotonic():
+            self._line_up(ref, urgent=urgent)
         else:
-            self._patient.add(ref)
-            self._calm.append(ref)
-        self.metrics.added()
-        self._ready.release()
+            self.add_at(ref, pause, urgent=urgent)
 
-    def add_at(self, ref: ObjectRef, moment: float) -> None:
-        """Put a resource into the queue at a moment on the monotonic clock; the earliest moment wins."""
-        known = self._due.get(ref)
-        if known is not None and known <= moment:
-            return
-        self._due[ref] = moment
-        heapq.heappush(self._heap, (moment, next(self._count), ref))
+    def add_at(self, ref: ObjectRef, moment: float, *, urgent: bool = False) -> None:
+        """Put a resource into the queue at a moment on the monotonic clock; the earliest moment wins.
+
+        It is forgotten when a worker takes the resource: what the work returns then replaces it.
+        """
+        self._dues.add(ref, moment, urgent=urgent)
         self._arm()
 
     def forget(self, ref: ObjectRef) -> None:
         """Drop what is remembered of a resource that is gone."""
-        self._due.pop(ref, None)
+        self._dues.drop(ref)
         self._failures.pop(ref, None)
-        self._drop_body(ref)
+        self._pauses.pop(ref, None)
+        self._items.pop(ref, None)
 
     def depth(self) -> int:
         """Count the resources that wait for a worker."""
-        return len(self._waiting)
+        return len(self._since)
 
     def longest_work(self) -> float:
         """Return the seconds that the slowest running reconcile has taken so far."""
@@ -138,80 +119,85 @@ class WorkQueue:
         for _ in range(workers):
             self._ready.release()
 
+    def _line_up(self, ref: ObjectRef, *, urgent: bool) -> None:
+        if ref in self._busy:
+            self._again[ref] = urgent or self._again.get(ref, False)
+        elif self._turns.add(ref, urgent=urgent):
+            self._since[ref] = time.monotonic()
+            self.metrics.added()
+            self._ready.release()
+
     async def _worker(self, work: Work) -> None:
         while True:
             await self._ready.acquire()
             if self._closing:
                 return
-            ref = self._next()
+            ref, urgent = self._turns.take()
             begun = time.monotonic()
-            self.metrics.waited(begun - self._waiting.pop(ref))
+            self.metrics.waited(begun - self._since.pop(ref))
             self._busy[ref] = begun
-            self._due.pop(ref, None)
+            self._dues.drop(ref)
+            self._pauses.pop(ref, None)
             result = "error"
             try:
-                result = await self._reconcile(ref, work)
+                result = await self._reconcile(ref, work, urgent=urgent)
             finally:
                 del self._busy[ref]
                 self.metrics.worked(time.monotonic() - begun, result)
-            if ref in self._again:
-                self._again.discard(ref)
-                self._line_up(ref)
+            self._take_again(ref)
 
-    def _next(self) -> ObjectRef:
-        if self._urgent:
-            return self._urgent.popleft()
-        while (ref := self._calm.popleft()) not in self._patient:
-            pass
-        self._patient.discard(ref)
-        return ref
+    def _take_again(self, ref: ObjectRef) -> None:
+        """Line up what was added while a worker had it, once the API server wants to hear of it."""
+        urgent = self._again.pop(ref, None)
+        if urgent is None:
+            return
+        if ref in self._pauses:
+            self.add_at(ref, self._pauses[ref], urgent=urgent)
+        else:
+            self._line_up(ref, urgent=urgent)
 
-    async def _reconcile(self, ref: ObjectRef, work: Work) -> str:
+    async def _reconcile(self, ref: ObjectRef, work: Work, *, urgent: bool) -> str:
         try:
-            packed = self._drop_body(ref)
-            until = await work(ref, None if packed is None else from_json(packed))
+            until = await work(ref, self._items.pop(ref, None))
         except StoreError as error:
-            logger.info("%s: comes back: %s", ref, error)
-            self._back_off(ref, error.retry_after)
+            logger.info("%s: retried later: %s", ref, error)
+            self._back_off(ref, error.retry_after, urgent=urgent)
             return "retry"
         except LeadershipLostError:
             raise
         except Exception:  # a bug that one resource meets must not stop the others
             logger.exception("%s: reconcile failed; the other resources go on", ref)
-            self._back_off(ref, None)
+            self._back_off(ref, None, urgent=urgent)
             return "error"
         self._failures.pop(ref, None)
         if until is not None:
-            self.add_at(ref, until)
+            self.add_at(ref, until, urgent=urgent)
         return "success"
 
-    def _drop_body(self, ref: ObjectRef) -> bytes | None:
-        packed = self._bodies.pop(ref, None)
-        self._room += len(packed or b"")
-        return packed
-
-    def _back_off(self, ref: ObjectRef, at_least: float | None) -> None:
+    def _back_off(self, ref: ObjectRef, at_least: float | None, *, urgent: bool) -> None:
         failures = self._failures[ref] = self._failures.get(ref, 0) + 1
         delay = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(failures - 1, 12))
         delay *= 0.5 + random.random() / 2  # noqa: S311 - jitter
+        now = time.monotonic()
+        if at_least:
+            self._pauses[ref] = now + at_least
         self.metrics.retried()
-        self.add_at(ref, time.monotonic() + max(delay, at_least or 0.0))
+        self.add_at(ref, now + max(delay, at_least or 0.0), urgent=urgent)
 
     def _arm(self) -> None:
         """Let one timer of the loop stand for the earliest delay."""
+        earliest = self._dues.next()
         if self._timer is not None:
+            if self._timer.when() == earliest:
+                return
             self._timer.cancel()
             self._timer = None
-        if self._heap and not self._closing:
-            wait = max(0.0, self._heap[0][0] - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(wait, self._ring)
+        if earliest is not None and not self._closing:
+            self._timer = asyncio.get_running_loop().call_at(earliest, self._ring)
 
     def _ring(self) -> None:
-        now = time.monotonic()
-        while self._heap and self._heap[0][0] <= now:
-            moment, _, ref = heapq.heappop(self._heap)
-            if self._due.get(ref) == moment:
-                del self._due[ref]
-                self._line_up(ref)
+        for ref, urgent in self._dues.take(time.monotonic()):
+            self._pauses.pop(ref, None)
+            self._line_up(ref, urgent=urgent)
         self._timer = None
         self._arm()

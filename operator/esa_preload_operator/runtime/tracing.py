@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from esa_preload_operator.domain.ports import JobStore, ObjectRef
-from esa_preload_operator.resources.job import ScheduledPreloadJob, Status
 from esa_preload_operator.runtime.queue import Body, Work
 
 if TYPE_CHECKING:
@@ -109,11 +108,10 @@ class _TracedStore:
         with self._traces.span("read", _attributes(ref)):
             return await self._store.read(ref)
 
-    async def write_status(self, job: ScheduledPreloadJob, status: Status) -> Mapping[str, Any]:
-        ref = ObjectRef(job.metadata.namespace, job.metadata.name)
-        phase = status.reset.phase if status.reset is not None else ""
+    async def write_status(self, ref: ObjectRef, version: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        phase = (status.get("reset") or {}).get("phase") or ""
         with self._traces.span("write status", _attributes(ref) | {"esa.reset.phase": phase}):
-            return await self._store.write_status(job, status)
+            return await self._store.write_status(ref, version, status)
 
 
 def _attributes(ref: ObjectRef) -> dict[str, str]:

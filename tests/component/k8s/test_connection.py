@@ -123,6 +123,32 @@ async def test_a_success_that_is_no_json_is_a_lost_answer_but_a_refusal_stays_on
         assert answer.explanation == "HTTP 404"
 
 
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("30", 30.0),
+        (" 7 ", 7.0),
+        ("0", 0.0),
+        ("86400", 300.0),
+        ("9" * 500, 300.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("-1", None),
+        ("1.5", None),
+        ("soon", None),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_the_servers_wish_for_a_pause_is_passed_on_and_bounded(
+    stub: Stub, method: str, header: str, seconds: float | None
+) -> None:
+    async def busy(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({}, status=429, headers={"Retry-After": header})
+
+    stub.handle = busy
+    async with stub.running() as connection:
+        assert (await connection.request(method, "/x")).retry_after == seconds
+
+
 async def test_a_rotated_token_is_read_again_and_a_read_repeated_but_no_write(stub: Stub) -> None:
     async def strict(request: web.Request) -> web.StreamResponse:
         known = request.headers.get("Authorization") == "Bearer new"
