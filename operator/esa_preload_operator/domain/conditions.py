@@ -53,6 +53,8 @@ BLOCKING: Final = frozenset(
         Reason.CREDENTIALS_MISSING,
         Reason.CREDENTIALS_NOT_ALLOWED,
         Reason.QUOTA_EXCEEDED,
+        Reason.ACCOUNT_UNUSABLE,
+        Reason.ESA_ERROR,
     }
 )
 """Reasons of a blocked resource: they tell it from one that waits for time to heal, whose conditions are alike."""

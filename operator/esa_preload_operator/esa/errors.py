@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from esa_preload_operator.domain.cleaning import clean_text
-from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason, classify
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
+from esa_preload_operator.esa.codes import advice, classify, is_known
 from esa_preload_operator.esa.throttle import MAX_RETRY_AFTER
 
 MAX_MESSAGE: Final = 1024
@@ -81,29 +82,44 @@ def conceal(text: object, hidden: Sequence[str], limit: int) -> str:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from `x-acs-retry-after`, which is in milliseconds; None if absent or not above 0; at most 120."""
-    text = headers.get("x-acs-retry-after", "").strip()
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+    return _pause(headers.get("x-acs-retry-after", ""), per_second=1000)
+
+
+def _pause(text: str, per_second: int) -> float | None:
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
         return None
-    seconds = int(text) / 1000
+    seconds = int(digits) / per_second
     return min(seconds, MAX_RETRY_AFTER) if seconds > 0 else None
 
 
 def _problem(answer: Answer, fields: Any, request_id: str, hidden: Sequence[str]) -> Problem:
-    code = _code(fields, hidden)
-    pause = retry_after(answer.headers)
-    refused = bool(code) and 400 <= answer.status < 500
-    delivery = Delivery.REFUSED if refused else Delivery.UNKNOWN
-    if refused and code == _NONCE_USED:
-        delivery = Delivery.RECEIVED
+    """Return what an answer with an error says; without a code only HTTP 429 says that nothing was done."""
+    code, status = _code(fields, hidden), answer.status
+    asked = retry_after(answer.headers)
+    pause = asked if asked is not None else _pause(answer.headers.get("retry-after", ""), per_second=1)
     if not code:
-        error_class, reason = ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE
-        code, message = "UnreadableAnswer", f"HTTP {answer.status} without an error code"
+        if status != 429:
+            return replace(
+                unreadable(f"HTTP {status} without an error code", request_id, status).problem, retry_after=pause
+            )
+        code, message = "TooManyRequests", "HTTP 429 without an error code"
     else:
-        error_class, reason = classify(code, answer.status)
-        message = conceal(_field(fields, "Message"), hidden, MAX_MESSAGE) or f"HTTP {answer.status}"
-    if pause is not None and classify(code, 400)[1] is Reason.ESA_ERROR:
+        message = _message(code, status, fields, hidden)
+    error_class, reason = classify(code, status)
+    if asked is not None and not is_known(code):
         error_class, reason = ErrorClass.TRANSIENT, Reason.THROTTLED
-    return Problem(code, message, error_class, reason, delivery, request_id, answer.status, pause)
+    delivery = Delivery.REFUSED if 400 <= status < 500 and status != 408 else Delivery.UNKNOWN
+    if delivery is Delivery.REFUSED and code == _NONCE_USED:
+        delivery = Delivery.RECEIVED
+    return Problem(code, message, error_class, reason, delivery, request_id, status, pause)
+
+
+def _message(code: str, status: int, fields: Any, hidden: Sequence[str]) -> str:
+    """Return ESA's own words, with advice where they don't say what to do."""
+    told = conceal(_field(fields, "Message"), hidden, MAX_MESSAGE) or f"HTTP {status}"
+    help_ = advice(code)
+    return f"{told.rstrip('.')}; {help_}" if help_ else told
 
 
 def _code(fields: Any, hidden: Sequence[str]) -> str:

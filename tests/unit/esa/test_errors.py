@@ -24,10 +24,12 @@ def problem_of(
         (404, "InvalidJob.NotFound", ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND, Delivery.REFUSED),
         (400, "SignatureNonceUsed", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.RECEIVED),
         (500, "SignatureNonceUsed", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
-        (400, "SomethingNew", ErrorClass.TERMINAL, Reason.ESA_ERROR, Delivery.REFUSED),
+        (400, "SomethingNew", ErrorClass.BLOCKED, Reason.ESA_ERROR, Delivery.REFUSED),
         (503, "ServiceUnavailable", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
         (500, "SomethingNew", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
-        (500, "InvalidJob.NotFound", ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND, Delivery.UNKNOWN),
+        (500, "InvalidJob.NotFound", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
+        (408, "RequestTimeout", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
+        (429, "SomethingNew", ErrorClass.TRANSIENT, Reason.THROTTLED, Delivery.REFUSED),
     ],
 )
 def test_a_refusal_is_one_only_with_a_code_and_a_client_status(
@@ -76,6 +78,46 @@ def test_the_pause_is_in_milliseconds_above_zero_and_bounded(text: str, seconds:
 def test_a_pause_makes_an_unknown_code_throttling(status: int) -> None:
     found = problem_of(status, {"Code": "Busy", "Message": "m"}, {"x-acs-retry-after": "80"})
     assert (found.error_class, found.reason, found.retry_after) == (ErrorClass.TRANSIENT, Reason.THROTTLED, 0.08)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>slow down</html>", {"Message": "slow down"}])
+def test_429_without_a_code_is_throttling_and_says_when_to_come_back(body: object) -> None:
+    found = problem_of(429, body, {"retry-after": "7"})
+    assert (found.code, found.message) == ("TooManyRequests", "HTTP 429 without an error code")
+    assert (found.error_class, found.reason) == (ErrorClass.TRANSIENT, Reason.THROTTLED)
+    assert (found.delivery, found.retry_after) == (Delivery.REFUSED, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "86400"}, 120.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": "7", "x-acs-retry-after": "80"}, 0.08),
+    ],
+)
+def test_the_general_header_counts_in_seconds_where_esa_has_no_wish_of_its_own(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert problem_of(503, {"Code": "ServiceUnavailable"}, headers).retry_after == seconds
+
+
+def test_the_general_header_does_not_make_an_unknown_code_throttling() -> None:
+    assert problem_of(400, {"Code": "SomethingNew"}, {"retry-after": "7"}).reason is Reason.ESA_ERROR
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("InvalidTimeStamp.Expired", "no; the clock of the operator's machine is off"),
+        ("InvalidAction.NotFound", "no; the endpoint is wrong"),
+    ],
+)
+def test_a_code_that_is_a_riddle_comes_with_its_cure(code: str, told: str) -> None:
+    message = problem_of(400, {"Code": code, "Message": "no."}).message
+    assert message.startswith(told)
+    assert "NTP" in message or "ENDPOINT" in message
 
 
 def test_a_pause_does_not_make_a_known_code_throttling() -> None:
