@@ -1,5 +1,6 @@
 """Between the resource's status and the values that decisions are made of."""
 
+from dataclasses import replace
 from typing import Any
 
 from esa_preload_operator.domain.cleaning import format_time, parse_time
@@ -166,10 +167,29 @@ def _with_verdict(
     if verdict is not None:
         conditions = judged(conditions, verdict, generation, now)
     if seen is not None:
-        conditions = with_urls(conditions, seen, generation, now)
-        changes |= _fields(job, seen, now)
+        known = completed(seen, job.status)
+        conditions = with_urls(conditions, known, generation, now)
+        changes |= _fields(job, known, now)
     changes |= {"observed_generation": generation, "conditions": conditions}
     return job.status.model_copy(update=changes)
+
+
+_TOLD = (
+    "ali_uid",
+    "created_at",
+    "domains",
+    "error_info",
+    "failed_file_oss",
+    "file_id",
+    "insert_way",
+    "name",
+    "site_id",
+    "task_submitted",
+    "task_type",
+    "url_count",
+    "url_submitted",
+)
+"""Fields of a job that have the same name in a status."""
 
 
 def _fields(job: ScheduledPreloadJob, seen: EsaJob, now: str) -> dict[str, Any]:
@@ -197,44 +217,21 @@ def _fields(job: ScheduledPreloadJob, seen: EsaJob, now: str) -> dict[str, Any]:
 
 def progress(job: EsaJob) -> int:
     """Percent of the job's URLs that are submitted, from 0 to 100; a job without URLs is at 0."""
-    return min(100, job.url_submitted * 100 // job.url_count) if job.url_count else 0
+    return min(100, (job.url_submitted or 0) * 100 // job.url_count) if job.url_count else 0
+
+
+def completed(job: EsaJob, status: Status) -> EsaJob:
+    """Return the job with what the answer does not tell as the status shows it, if the status is about this job."""
+    if status.job_id not in {None, job.id}:
+        return job
+    return replace(job, **{name: getattr(status, name) for name in _TOLD if getattr(job, name) is None})
 
 
 def facts(job: EsaJob) -> tuple[object, ...]:
     """Return what a refresh compares: everything that ESA says about the job but the request's own id."""
-    return (
-        job.id,
-        job.ali_uid,
-        job.created_at,
-        job.domains,
-        job.error_info,
-        job.failed_file_oss,
-        job.file_id,
-        job.insert_way,
-        job.name,
-        job.site_id,
-        job.task_submitted,
-        job.task_type,
-        job.url_count,
-        job.url_submitted,
-    )
+    return job.id, *(getattr(job, name) or None for name in _TOLD)
 
 
 def stored_facts(status: Status) -> tuple[object, ...]:
     """Return the same facts as the status shows them."""
-    return (
-        status.job_id or "",
-        status.ali_uid or "",
-        status.created_at or "",
-        status.domains or "",
-        status.error_info or "",
-        status.failed_file_oss or "",
-        status.file_id or "",
-        status.insert_way or "",
-        status.name or "",
-        status.site_id or 0,
-        status.task_submitted or 0,
-        status.task_type or "",
-        status.url_count or 0,
-        status.url_submitted or 0,
-    )
+    return status.job_id or "", *(getattr(status, name) or None for name in _TOLD)

@@ -15,6 +15,8 @@ MAX_MESSAGE: Final = 1024
 """Bytes of a message from ESA that conditions and Events show."""
 _MAX_CODE: Final = 128
 _MAX_REQUEST_ID: Final = 128
+_MAX_KIND: Final = 64
+_GZIP: Final = b"\x1f\x8b"
 _CODE: Final = re.compile(r"[\w.:-]+")
 _NONCE_USED: Final = "SignatureNonceUsed"
 _SIGNED: Final = re.compile(
@@ -37,8 +39,13 @@ class Answer:
     body: bytes
 
 
-def read_json(answer: Answer, hidden: Sequence[str] = ()) -> tuple[Any, str]:
+def read_json(answer: Answer, hidden: Sequence[str] = (), payload: str = "") -> tuple[Any, str]:
     """Return the JSON of a successful answer and its request id.
+
+    Args:
+        answer: what came back.
+        hidden: texts that no message may show.
+        payload: field without which an answer that carries an error code is none, although it is HTTP 200.
 
     Raises:
         EsaError: ESA answered with an error, or with something that can't be read.
@@ -48,7 +55,9 @@ def read_json(answer: Answer, hidden: Sequence[str] = ()) -> tuple[Any, str]:
     if answer.status != 200:
         raise EsaError(_problem(answer, fields, request_id, hidden))
     if not isinstance(fields, dict):
-        raise unreadable("the answer is no JSON object", request_id)
+        raise unreadable(f"{_shape(answer, fields, hidden)}, which is no JSON object", request_id)
+    if payload and fields.get(payload) is None and (code := _code(fields, hidden)):
+        raise unreadable(f"HTTP 200 with the error code {code} and without {payload}", request_id)
     return fields, request_id
 
 
@@ -100,10 +109,9 @@ def _problem(answer: Answer, fields: Any, request_id: str, hidden: Sequence[str]
     pause = asked if asked is not None else _pause(answer.headers.get("retry-after", ""), per_second=1)
     if not code:
         if status != 429:
-            return replace(
-                unreadable(f"HTTP {status} without an error code", request_id, status).problem, retry_after=pause
-            )
-        code, message = "TooManyRequests", "HTTP 429 without an error code"
+            unread = unreadable(_shape(answer, fields, hidden), request_id, status).problem
+            return replace(unread, retry_after=pause)
+        code, message = "TooManyRequests", _shape(answer, fields, hidden)
     else:
         message = _message(code, status, fields, hidden)
     error_class, reason = classify(code, status)
@@ -117,9 +125,21 @@ def _problem(answer: Answer, fields: Any, request_id: str, hidden: Sequence[str]
 
 def _message(code: str, status: int, fields: Any, hidden: Sequence[str]) -> str:
     """Return ESA's own words, with advice where they don't say what to do."""
-    told = conceal(_field(fields, "Message"), hidden, MAX_MESSAGE) or f"HTTP {status}"
     help_ = advice(code)
+    told = conceal(_field(fields, "Message"), hidden, MAX_MESSAGE - len(help_) - 2) or f"HTTP {status}"
     return f"{told.rstrip('.')}; {help_}" if help_ else told
+
+
+def _shape(answer: Answer, fields: Any, hidden: Sequence[str]) -> str:
+    """Return in short what came back in place of an answer of ESA, such as `HTTP 404 with text/html`."""
+    kind = conceal(answer.headers.get("content-type", "").partition(";")[0], hidden, _MAX_KIND)
+    if not answer.body:
+        kind = "no body"
+    elif answer.body.startswith(_GZIP):
+        kind = "a gzip body"
+    elif isinstance(fields, dict):
+        kind = "JSON, but no error code"
+    return f"HTTP {answer.status} with {kind or 'a body of no type'}"
 
 
 def _code(fields: Any, hidden: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from esa_preload_operator.domain.reset_values import Observed, Phase, Rules, Wai
 from esa_preload_operator.domain.retry import retry_delay
 from esa_preload_operator.domain.status import (
     acknowledged,
+    completed,
     facts,
     is_healthy,
     refreshed,
@@ -155,7 +156,7 @@ class Reconciler:
             return None
         if record.pending_refresh is not None and record.pending_refresh.id == record.job_id:
             latest, record.pending_refresh = record.pending_refresh, None
-            if facts(latest) != stored_facts(status) or not self._settled(job):
+            if facts(completed(latest, status)) != stored_facts(status) or not self._settled(job):
                 job = await self._store(record, job, refreshed(job, latest, self.ports.clock.wall()))
         elif (
             record.credentials_verified
@@ -194,7 +195,8 @@ class Reconciler:
         except EsaError as error:
             return await self._failed_look(record, job, error.problem)
         record.failures, record.retry_at, record.needs_verification = 0, 0.0, False
-        if facts(seen) != stored_facts(job.status) or not self._settled(job) or not is_healthy(job.status):
+        news = facts(completed(seen, job.status)) != stored_facts(job.status)
+        if news or not self._settled(job) or not is_healthy(job.status):
             job = await self._store(record, job, refreshed(job, seen, clock.wall()))
         self._track(record, job)
         return None

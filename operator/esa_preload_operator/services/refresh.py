@@ -172,7 +172,7 @@ class Refresher:
                 self.wake(ref)
             elif hash(facts(job)) != member.known or troubled:
                 record.pending_refresh = job
-                if 0 < job.url_submitted < job.url_count:
+                if 0 < (job.url_submitted or 0) < (job.url_count or 0):
                     member.rounds_left = _ACTIVE_ROUNDS
                 self.wake(ref)
         active = any(member.rounds_left for member in group.members.values())

@@ -50,6 +50,35 @@ def test_garbage_tells_nothing_about_the_work(status: int, body: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "told"),
+    [
+        (401, "text/html; charset=utf-8", b"<html>", "HTTP 401 with text/html"),
+        (404, "text/html", b"<html>", "HTTP 404 with text/html"),
+        (204, "", b"", "HTTP 204 with no body"),
+        (302, "text/html", b"", "HTTP 302 with no body"),
+        (413, "", b"too large", "HTTP 413 with a body of no type"),
+        (200, "application/json", b"\x1f\x8b\x08junk", "HTTP 200 with a gzip body, which is no JSON object"),
+        (200, "application/json", b"[]", "HTTP 200 with application/json, which is no JSON object"),
+        (403, "application/json", b'{"Message": "m"}', "HTTP 403 with JSON, but no error code"),
+        (502, "text/very-secret", b"<html>", "HTTP 502 with text/***"),
+    ],
+)
+def test_what_came_back_in_place_of_an_answer_is_said_in_short(status: int, kind: str, body: bytes, told: str) -> None:
+    found = problem_of(status, body, {"content-type": kind} if kind else {}, hidden=("very-secret",))
+    assert (found.code, found.message, found.http_status) == ("UnreadableAnswer", told, status)
+    assert found.delivery is Delivery.UNKNOWN
+
+
+def test_a_success_with_an_error_code_in_place_of_the_job_is_none() -> None:
+    body = json.dumps({"Code": "InternalError", "Message": "m", "RequestId": "r", "Id": None}).encode()
+    with pytest.raises(EsaError, match="HTTP 200 with the error code InternalError and without Id") as caught:
+        read_json(Answer(200, {}, body), payload="Id")
+    problem = caught.value.problem
+    assert (problem.code, problem.delivery, problem.request_id) == ("UnreadableAnswer", Delivery.UNKNOWN, "r")
+    assert read_json(Answer(200, {}, b'{"Code": "Success", "Id": "x"}'), payload="Id")[0]["Id"] == "x"
+
+
 def test_a_known_status_line_alone_is_no_refusal() -> None:
     assert problem_of(403, {"Message": "who are you"}).delivery is Delivery.UNKNOWN
 
@@ -83,7 +112,8 @@ def test_a_pause_makes_an_unknown_code_throttling(status: int) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>slow down</html>", {"Message": "slow down"}])
 def test_429_without_a_code_is_throttling_and_says_when_to_come_back(body: object) -> None:
     found = problem_of(429, body, {"retry-after": "7"})
-    assert (found.code, found.message) == ("TooManyRequests", "HTTP 429 without an error code")
+    assert found.code == "TooManyRequests"
+    assert found.message.startswith("HTTP 429 with ")
     assert (found.error_class, found.reason) == (ErrorClass.TRANSIENT, Reason.THROTTLED)
     assert (found.delivery, found.retry_after) == (Delivery.REFUSED, 7.0)
 
