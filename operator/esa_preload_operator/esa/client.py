@@ -1,6 +1,5 @@
 """ESA as one set of credentials sees it."""
 
-import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from urllib.parse import urlencode
 
 from esa_preload_operator.domain.errors import ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
+from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.esa.credentials import Credentials, signer
 from esa_preload_operator.esa.errors import Answer, read_json
@@ -47,7 +47,6 @@ class EsaClient:
         throttle: Throttle,
         *,
         observe: Observe = ignore,
-        clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         nonce: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
@@ -64,7 +63,7 @@ class EsaClient:
         }
         self._throttle = throttle
         self._observe = observe
-        self._clock = clock
+        self._clock = throttle.clock
 
     @property
     def id(self) -> str:
@@ -76,9 +75,21 @@ class EsaClient:
         """Short hash of access key id and host."""
         return self._signer
 
-    def reserve(self, calls: int) -> float:
-        """Book room for some calls; return the seconds to wait before they may leave together."""
-        return self._throttle.reserve(calls, self._clock())
+    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None]) -> bool:
+        """Say whether these calls may leave now; see the port."""
+        return self._throttle.admit(ref, calls, wake)
+
+    def withdraw(self, ref: ObjectRef) -> None:
+        """Let `ref` wait no longer."""
+        self._throttle.withdraw(ref)
+
+    def wait_estimate(self, ref: ObjectRef) -> float | None:
+        """Return about how many seconds `ref` still waits."""
+        return self._throttle.wait_estimate(ref)
+
+    async def admitted(self, namespace: str, calls: int) -> None:
+        """Return when these calls may leave."""
+        await self._throttle.admitted(namespace, calls)
 
     async def get_job(self, job_id: str) -> EsaJob:
         """ESA API, GetScheduledPreloadJob."""
@@ -98,8 +109,8 @@ class EsaClient:
         """ESA API, ListScheduledPreloadExecutions, which has no pages."""
         return await self._call("ListScheduledPreloadExecutions", {"Id": job_id}, read_executions, payload="Executions")
 
-    async def list_jobs(self, site_id: int) -> Sequence[EsaJob]:
-        """ESA API, ListScheduledPreloadJobs, all pages: the caller has booked the first, the others are booked here.
+    async def list_jobs(self, site_id: int, namespace: str) -> Sequence[EsaJob]:
+        """ESA API, ListScheduledPreloadJobs, all pages, each at its turn in the line of `namespace`.
 
         Ends when as many jobs are there as `TotalCount` names, or with a page that brings nothing new.
 
@@ -109,8 +120,7 @@ class EsaClient:
         jobs: dict[str, EsaJob] = {}
         spent = 0.0
         for number in range(1, MAX_PAGES + 1):
-            if number > 1:
-                await asyncio.sleep(self.reserve(1))
+            await self.admitted(namespace, 1)
             started = self._clock()
             page = await self._list_page(site_id, number)
             spent += self._clock() - started
@@ -149,11 +159,11 @@ class EsaClient:
             answer = await self._send(action, query, form, may_send, auth or self._auth)
             result = read(*read_json(answer, self._hidden, payload))
             code = "OK"
-            self._throttle.succeeded(self._clock())
+            self._throttle.succeeded(started)
         except EsaError as error:
             code = error.problem.code
             if error.problem.reason is Reason.THROTTLED:
-                self._throttle.throttled(self._clock(), error.problem.retry_after)
+                self._throttle.throttled(started, error.problem.retry_after)
             raise
         finally:
             self._observe(action, code, self._clock() - started)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -35,7 +36,7 @@ from esa_preload_operator.domain.status import (
 from esa_preload_operator.resources.job import Metadata, ScheduledPreloadJob, Spec, Status
 from esa_preload_operator.services.refresh import Refresher
 from esa_preload_operator.services.registry import Registry, TrackedResource
-from esa_preload_operator.services.reset import LeadershipLostError, Ports, ResetRun, book, store_status
+from esa_preload_operator.services.reset import LeadershipLostError, Ports, ResetRun, store_status
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Reconciler:
         complaint = complaint or self._claim_against(record, job)
         if complaint is not None:
             return await self._report(record, job, complaint)
-        run = ResetRun(self.ports, self.rules, record, job)
+        run = ResetRun(self.ports, self.rules, record, job, self.refresher.wake)
         rest = await run.run(fresh=seen is None)
         if run.gone:
             self.forget(ref)
@@ -188,9 +189,8 @@ class Reconciler:
         clock = self.ports.clock
         try:
             account = await self.ports.accounts.account(record.ref.namespace, record.secret_name)
-            wait = book(record, account, 1, clock.monotonic())
-            if wait is not None:
-                return wait
+            if not account.admit(record.ref, 1, partial(self.refresher.wake, record.ref)):
+                return None
             seen = await account.get_job(record.job_id)
         except EsaError as error:
             return await self._failed_look(record, job, error.problem)
@@ -270,7 +270,7 @@ def has_adopted(job: Mapping[str, Any]) -> bool:
 def reset_backoff(record: TrackedResource) -> None:
     """Try again at once what failed, because credentials may have changed."""
     record.memory = hurry(record.memory)
-    record.retry_at, record.failures, record.booked = 0.0, 0, 0.0
+    record.retry_at, record.failures = 0.0, 0
     record.needs_verification = record.needs_verification or record.site_problem is not None
     record.site_problem = None
 

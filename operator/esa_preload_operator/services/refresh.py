@@ -126,10 +126,7 @@ class Refresher:
         begun = self.clock.monotonic()
         try:
             account = await self._account(group, key)
-            wait = account.reserve(1)
-            if wait > 0:
-                await asyncio.sleep(wait)
-            jobs = await account.list_jobs(key[2])
+            jobs = await account.list_jobs(key[2], key[0])
         except EsaError as error:
             self._failed(key, group, error.problem)
             self._changed.set()

@@ -31,8 +31,6 @@ class TrackedResource:
     memory: LocalState = _IDLE
     unannounced: Write | None = None
     """A write whose answer was lost: if it was stored after all, its Event and its count are still due."""
-    booked: float = 0.0
-    """From when on, on the monotonic clock, the account's rate has room for the calls that were booked; 0 for none."""
     pending_refresh: EsaJob | None = None
     """What a refresh found and the status does not show yet."""
     needs_verification: bool = False

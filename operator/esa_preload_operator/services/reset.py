@@ -2,8 +2,9 @@
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from esa_preload_operator.domain.cleaning import format_time
@@ -77,6 +78,8 @@ class ResetRun:
     rules: Rules
     record: TrackedResource
     job: ScheduledPreloadJob
+    wake: Callable[[ObjectRef], None]
+    """Puts the resource into the work queue when its calls may leave."""
     gone: bool = False
     account: EsaAccount | None = None
     written: bool = False
@@ -133,9 +136,9 @@ class ResetRun:
             self.account = await self.ports.accounts.account(
                 self.record.ref.namespace, secret.name if secret is not None else None
             )
-            wait = book(self.record, self.account, _CALLS_PER_RESET, self.ports.clock.monotonic())
-            if wait is not None:
-                return Wait(wait)
+            ref = self.record.ref
+            if not self.account.admit(ref, _CALLS_PER_RESET, partial(self.wake, ref)):
+                return Wait()
             job = await self.account.get_job(step.job_id)
             return Looked(job, self._new_signing(self.account))
         except EsaError as error:
@@ -229,19 +232,6 @@ async def store_status(
 def refused_write(error: WriteRefusedError) -> Problem:
     """Say that the API server did not store a status; time heals it."""
     return Problem("StatusRefused", str(error), ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE)
-
-
-def book(record: TrackedResource, account: EsaAccount, calls: int, monotonic: float) -> float | None:
-    """Book room under the account's rate; return when to come back, or None if there is room now.
-
-    A booked resource leaves its worker to others while it waits, so a throttled account slows nobody else down.
-    """
-    if not record.booked:
-        record.booked = monotonic + account.reserve(calls)
-    if monotonic < record.booked:
-        return record.booked
-    record.booked = 0.0
-    return None
 
 
 def ref_of(job: ScheduledPreloadJob) -> ObjectRef:

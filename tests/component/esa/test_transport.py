@@ -264,27 +264,23 @@ async def test_who_is_cancelled_stops_at_once_and_leaves_the_client_usable() -> 
         assert len(server.requests) == 2
 
 
-async def endless_list(connection: RawConnection) -> None:
-    """Every page brings a job that no other page has."""
-    for number in itertools.count():
-        await connection.request()
-        await connection.answer(b'{"TotalCount": "999999", "Jobs": [{"Id": "%d"}]}' % number)
-
-
-@pytest.mark.parametrize(("seconds_per_call", "pages"), [(0.0, MAX_PAGES), (MAX_LIST_SECONDS / 4, 5)])
-async def test_a_list_that_never_ends_is_given_up_and_named(seconds_per_call: float, pages: int) -> None:
+@pytest.mark.parametrize(("seconds_per_page", "pages"), [(0.0, MAX_PAGES), (MAX_LIST_SECONDS / 4, 5)])
+async def test_a_list_that_never_ends_is_given_up_and_named(seconds_per_page: float, pages: int) -> None:
     now = 0.0
 
-    def clock() -> float:
+    async def endless_list(connection: RawConnection) -> None:
+        """Every page brings a job that no other page has."""
         nonlocal now
-        now += seconds_per_call / 4  # four looks at the clock in each call
-        return now
+        for number in itertools.count():
+            await connection.request()
+            now += seconds_per_page
+            await connection.answer(b'{"TotalCount": "999999", "Jobs": [{"Id": "%d"}]}' % number)
 
     async with RawServer(endless_list) as server:
         connections = Connections(server.url, request_timeout=5)
-        client = EsaClient(Credentials("a", "b"), connections, Throttle(1e9), clock=clock)
+        client = EsaClient(Credentials("a", "b"), connections, Throttle(1e9, clock=lambda: now))
         with pytest.raises(EsaError, match="the list of site 7 did not end") as caught:
-            await client.list_jobs(7)
+            await client.list_jobs(7, "")
         await connections.close()
     problem = caught.value.problem
     assert (problem.code, problem.error_class, problem.reason) == ("ListTooLong", ErrorClass.BLOCKED, Reason.ESA_ERROR)
