@@ -47,7 +47,7 @@ class EsaAccount(Protocol):
 
         `ref` stands in the line once at most: asking again while it waits does not move it. Asking again after `wake`
         returns True. A turn that is not taken within some seconds goes to the next, and `ref` has to line up again.
-        `wake` must return at once; it may be called before this method returns to another caller.
+        `wake` must return at once, because it is called wherever the throttle finds room.
         """
         ...
 
@@ -92,7 +92,7 @@ class Accounts(Protocol):
         """Return the account of a Secret, or the operator's own one where `secret_name` is None.
 
         Raises:
-            EsaError: no such Secret, keys missing, or not allowed (error_class ACCOUNT, delivery NEVER_SENT).
+            EsaError: no such Secret, keys missing, or not allowed (error_class BLOCKED, delivery NEVER_SENT).
         """
         ...
 

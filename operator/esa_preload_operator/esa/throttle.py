@@ -124,7 +124,9 @@ class Throttle:
 
     def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None]) -> bool:
         """Say whether these calls may leave now; if not, `ref` waits in line and `wake` is called at its turn."""
-        if self._turns.pop(ref, None) is not None:
+        turn = self._turns.pop(ref, None)
+        if turn is not None:
+            self._room -= max(0, calls - turn[1])  # it may need more by now than it lined up for
             self._serve()
             return True
         waiter = self._line.get(ref)

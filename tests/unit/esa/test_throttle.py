@@ -146,6 +146,15 @@ def test_nobody_passes_those_who_wait_for_others_to_take_their_turns() -> None:
     assert not door.ask(ref("late"))
 
 
+def test_whoever_needs_more_than_it_lined_up_for_pays_for_it() -> None:
+    door = Door(1, takes=False)
+    for number in range(3):
+        door.ask(ref(number))
+    door.wait(1)
+    assert door.ask(ref(1), calls=2)
+    assert door.throttle.wait_estimate(ref(2)) == pytest.approx(2)
+
+
 def test_the_wait_can_be_told() -> None:
     door = Door(2, takes=False)
     for number in range(6):
