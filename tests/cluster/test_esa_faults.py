@@ -163,7 +163,7 @@ async def test_nothing_that_signs_a_request_is_shown_to_anybody(running: Running
     for name in SUCCEEDED | AUTHOR:
         await running.ended(name)
     told = shown(running.world)
-    assert "Strange.New: no for ***" in told
+    assert "InvalidJob.NotFound: no for ***" in told
     for secret in (ACCESS_KEY_SECRET, ACCESS_KEY_ID, "Signature=", "ACS3-HMAC"):
         assert secret not in told, told[told.index(secret) - 500 : told.index(secret)]
     assert not re.search(r"\b[0-9a-f]{64}\b", told), "the form of a signature"

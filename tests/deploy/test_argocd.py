@@ -26,6 +26,7 @@ from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.reset_values import Phase, ResetState, Write
 from esa_preload_operator.domain.status import composed, refreshed, troubled, view_of
 from esa_preload_operator.domain.tokens import normalise
+from esa_preload_operator.esa import codes
 from esa_preload_operator.esa.accounts import Policy
 from esa_preload_operator.k8s.jobs import FIELD_MANAGER
 from esa_preload_operator.resources.job import (
@@ -65,7 +66,6 @@ PROBLEMS = [
         (ErrorClass.TERMINAL, Reason.JOB_CLAIMED),
         (ErrorClass.TERMINAL, Reason.INVALID_JOB_ID),
         (ErrorClass.TERMINAL, Reason.INVALID_SPEC),
-        (ErrorClass.TERMINAL, Reason.ESA_ERROR),
     ]
 ]
 problems = st.sampled_from(PROBLEMS)
@@ -194,8 +194,8 @@ def as_lua_keeps(value: Any) -> Any:
 
 
 def test_every_error_that_the_account_heals_turns_degraded_and_no_other() -> None:
-    known = [*errors._CODES.values(), *(verdict for _, verdict in errors._PREFIXES)]
-    known += [errors.classify("Unheard", 400), errors.classify("Unheard", 500)]
+    known = [*codes.EXACT.values(), *(meaning for _, meaning in (*codes.ENDINGS, *codes.BEGINNINGS))]
+    known += [codes.classify("Unheard", status) for status in (400, 401, 403, 408, 429, 500)]
     for error_class, reason in known:
         assert (reason in BLOCKING) == (error_class is ErrorClass.BLOCKED), reason
     for allowed, asked in (("a", "a"), ("a", "b")):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from esa_preload_operator.domain import errors
 from esa_preload_operator.domain.errors import ErrorClass, Reason
+from esa_preload_operator.esa import codes
 from esa_preload_operator.runtime.health import WATCH_SILENCE
 from esa_preload_operator.runtime.metrics import Metrics
 from support.queries import FOLDER, alerts, dashboard, queries, unanswerable
@@ -95,24 +95,27 @@ def codes_in(alert: str) -> Sequence[str]:
 @pytest.mark.parametrize(
     ("alert", "reasons"),
     [
-        ("EsaPreloadCredentialsFailing", {Reason.ACCESS_DENIED, Reason.CREDENTIALS_INVALID}),
+        ("EsaPreloadCredentialsFailing", {Reason.ACCESS_DENIED, Reason.CREDENTIALS_INVALID, Reason.ACCOUNT_UNUSABLE}),
         ("EsaPreloadThrottled", {Reason.THROTTLED}),
     ],
 )
 def test_alerts_by_code_know_every_code_and_no_other(alert: str, reasons: set[Reason]) -> None:
     (pattern,) = codes_in(alert)
-    exact = [(code, reason) for code, (_, reason) in errors._CODES.items()]
-    longer = [(prefix + tail, reason) for prefix, (_, reason) in errors._PREFIXES for tail in ("", ".Sub")]
-    for code, reason in [*exact, *longer, ("OK", Reason.READY), ("Unheard", Reason.ESA_ERROR)]:
+    exact = [(code, reason) for code, (_, reason) in codes.EXACT.items()]
+    longer = [(beginning + tail, reason) for beginning, (_, reason) in codes.BEGINNINGS for tail in ("", ".Sub")]
+    ended = [(head + ending, reason) for ending, (_, reason) in codes.ENDINGS for head in ("Rejected", "Account.Of")]
+    for code, reason in [*exact, *longer, *ended, ("OK", Reason.READY), ("Unheard", Reason.ESA_ERROR)]:
         assert bool(re.fullmatch(pattern, code)) == (reason in reasons), code
 
 
-def test_what_the_account_heals_raises_an_alert_but_for_a_full_quota() -> None:
-    known = [*errors._CODES.values(), *(verdict for _, verdict in errors._PREFIXES)]
+def test_what_the_account_heals_raises_an_alert_but_for_a_full_quota_and_codes_that_are_not_known() -> None:
+    known = [*codes.EXACT.values(), *(meaning for _, meaning in (*codes.ENDINGS, *codes.BEGINNINGS))]
     assert {reason for error_class, reason in known if error_class is ErrorClass.BLOCKED} == {
         Reason.ACCESS_DENIED,
         Reason.CREDENTIALS_INVALID,
+        Reason.ACCOUNT_UNUSABLE,
         Reason.QUOTA_EXCEEDED,
+        Reason.ESA_ERROR,
     }
 
 

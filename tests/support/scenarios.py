@@ -102,6 +102,12 @@ ACCOUNT: Final = {
         refused(GET, 400, "SignatureDoesNotMatch", times=None, message=f"not matched {QUOTED}"),
     ),
     "a quota": ("QuotaExceeded", refused(RESET, 400, "InvalidJob.JobCountOfSiteFull", times=None)),
+    "an unpaid bill": ("AccountUnusable", refused(RESET, 400, "Account.Arrearage", times=None)),
+    "an unknown code when called": (
+        "EsaError",
+        refused(RESET, 400, "Strange.New", times=None, message=f"no {QUOTED}"),
+    ),
+    "an unknown code at the look": ("EsaError", refused(GET, 409, "Strange.New", times=None, message="because")),
 }
 """The account's owner heals; reason and faults."""
 
@@ -115,9 +121,7 @@ REJECTED: Final = {
 AUTHOR: Final = {
     "JobNotFound": Scenario(seeds=None, calls=0),
     "InvalidJobId": Scenario(seeds=None, calls=0, job_id="not-an-object-id"),
-    "JobNotFound when called": Scenario(refused(RESET, 404, "InvalidJob.NotFound")),
-    "EsaError when called": Scenario(refused(RESET, 400, "Strange.New", message=f"no {QUOTED}")),
-    "EsaError at the look": Scenario(refused(GET, 409, "Strange.New", message="because"), calls=0),
+    "JobNotFound when called": Scenario(refused(RESET, 404, "InvalidJob.NotFound", message=f"no {QUOTED}")),
 }
 """The author heals: the key begins with the reason."""
 

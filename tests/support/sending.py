@@ -1,8 +1,11 @@
 """Calls to servers that behave or misbehave byte by byte."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -14,7 +17,8 @@ from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
 from support.raw_server import RawConnection
 
-JOB = b'{"Id":"665d3af3621bccf3fe29e1a4","RequestId":"r"}'
+JOB_ID = "665d3af3621bccf3fe29e1a4"
+JOB = b'{"Id":"%s","RequestId":"r"}' % JOB_ID.encode()
 
 
 def yes() -> bool:
@@ -32,7 +36,7 @@ async def client_of(url: str, seconds: float = 5, **options: Any) -> AsyncIterat
 
 async def problem_of(client: EsaClient, may_send: Callable[[], bool] = yes) -> Problem:
     with pytest.raises(EsaError) as caught:
-        await client.reset_job("665d3af3621bccf3fe29e1a4", may_send)
+        await client.reset_job(JOB_ID, may_send)
     problem = caught.value.problem
     for hidden in ("key-id", "key-secret", "token", "Signature"):
         assert hidden not in str(problem)
@@ -40,14 +44,17 @@ async def problem_of(client: EsaClient, may_send: Callable[[], bool] = yes) -> P
 
 
 async def answer_all(connection: RawConnection) -> None:
+    """Answer each request with the job that it asks for."""
     while True:
-        await connection.request()
-        await connection.answer(JOB)
+        target = (await connection.request()).split(" ", 2)[1]
+        job_id = parse_qs(urlsplit(target).query).get("Id", [JOB_ID])[0]
+        await connection.answer(json.dumps({"Id": job_id, "RequestId": "r"}).encode())
 
 
 async def create(client: EsaClient, may_send: Callable[[], bool]) -> object:
     """A call with a body, which aiohttp writes in another task."""
-    return await client._call("CreateSomething", {}, read_job, form={"UrlList": "http://a/b"}, may_send=may_send)
+    read = partial(read_job, job_id=JOB_ID)
+    return await client._call("CreateSomething", {}, read, form={"UrlList": "http://a/b"}, may_send=may_send)
 
 
 def https(url: str) -> str:

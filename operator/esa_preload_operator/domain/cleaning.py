@@ -28,15 +28,15 @@ def clean_text(text: object, limit: int = MAX_TEXT) -> str:
     return cut(_QUERY.sub(r"\1", _CONTROL.sub(" ", raw)), limit)
 
 
-def clean_count(value: object) -> int:
-    """A counter from an integer or its decimal text; anything else, and what int64 can't hold, is 0 or the bound."""
+def clean_count(value: object) -> int | None:
+    """A counter from an integer or its decimal text; None for anything else, and for what int64 can't count."""
     if isinstance(value, bool) or not isinstance(value, int | str | float):
-        return 0
+        return None
     try:
         number = int(value)
     except (ValueError, OverflowError):
-        return 0
-    return max(0, min(number, INT64_MAX))
+        return None
+    return number if 0 <= number <= INT64_MAX else None
 
 
 def clean_time(text: object) -> str:

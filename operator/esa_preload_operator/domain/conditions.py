@@ -56,6 +56,7 @@ BLOCKING: Final = frozenset(
         Reason.CREDENTIALS_MISSING,
         Reason.CREDENTIALS_NOT_ALLOWED,
         Reason.QUOTA_EXCEEDED,
+        Reason.ACCOUNT_UNUSABLE,
         Reason.ESA_ERROR,
     }
 )

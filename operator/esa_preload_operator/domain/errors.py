@@ -2,7 +2,6 @@
 
 import enum
 from dataclasses import dataclass
-from typing import Final
 
 
 class ErrorClass(enum.Enum):
@@ -43,6 +42,7 @@ class Reason(enum.StrEnum):
     CREDENTIALS_MISSING = "CredentialsMissing"
     CREDENTIALS_NOT_ALLOWED = "CredentialsNotAllowed"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    ACCOUNT_UNUSABLE = "AccountUnusable"
     JOB_NOT_FOUND = "JobNotFound"
     JOB_CLAIMED = "JobClaimed"
     INVALID_JOB_ID = "InvalidJobId"
@@ -69,7 +69,7 @@ class Problem:
     """Why a call to ESA, or the search for its credentials, failed: a value, to compare and to keep.
 
     `code`, `message` and `request_id` are shown to people: they never hold a credential, a signature or a query string.
-    `retry_after` is in seconds and comes from the header `x-acs-retry-after` (there in milliseconds).
+    `retry_after` is in seconds and comes from the header `x-acs-retry-after` (there in milliseconds) or `Retry-After`.
     """
 
     code: str
@@ -93,53 +93,6 @@ class EsaError(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
-
-
-_TRANSIENT: Final = ErrorClass.TRANSIENT
-_BLOCKED: Final = ErrorClass.BLOCKED
-_TERMINAL: Final = ErrorClass.TERMINAL
-
-_CODES: Final[dict[str, tuple[ErrorClass, Reason]]] = {
-    "TooManyRequests": (_TRANSIENT, Reason.THROTTLED),
-    "ServiceUnavailable": (_TRANSIENT, Reason.SERVICE_UNAVAILABLE),
-    "InternalError": (_TRANSIENT, Reason.SERVICE_UNAVAILABLE),
-    "InternalException": (_TRANSIENT, Reason.SERVICE_UNAVAILABLE),
-    "LockFailed": (_TRANSIENT, Reason.SERVICE_UNAVAILABLE),
-    "SignatureNonceUsed": (_TRANSIENT, Reason.SERVICE_UNAVAILABLE),
-    "InvalidUid.PermissionDenied": (_BLOCKED, Reason.ACCESS_DENIED),
-    "NoPermission": (_BLOCKED, Reason.ACCESS_DENIED),
-    "SignatureDoesNotMatch": (_BLOCKED, Reason.CREDENTIALS_INVALID),
-    "IncompleteSignature": (_BLOCKED, Reason.CREDENTIALS_INVALID),
-    "InvalidTimeStamp.Expired": (_BLOCKED, Reason.CREDENTIALS_INVALID),
-    "InvalidJob.JobCountOfSiteFull": (_BLOCKED, Reason.QUOTA_EXCEEDED),
-    "InvalidJob.NotFound": (_TERMINAL, Reason.JOB_NOT_FOUND),
-    "InvalidParameter.ObjectId": (_TERMINAL, Reason.INVALID_JOB_ID),
-    "InvalidEndTime.Mismatch": (_TERMINAL, Reason.INVALID_SPEC),
-    "MissingOssUrl": (_TERMINAL, Reason.INVALID_SPEC),
-    "MissingUrlList": (_TERMINAL, Reason.INVALID_SPEC),
-}
-_PREFIXES: Final[tuple[tuple[str, tuple[ErrorClass, Reason]], ...]] = (
-    ("Throttling", (_TRANSIENT, Reason.THROTTLED)),
-    ("Forbidden", (_BLOCKED, Reason.ACCESS_DENIED)),
-    ("NoPermission", (_BLOCKED, Reason.ACCESS_DENIED)),
-    ("InvalidAccessKeyId", (_BLOCKED, Reason.CREDENTIALS_INVALID)),
-    ("InvalidSecurityToken", (_BLOCKED, Reason.CREDENTIALS_INVALID)),
-)
-
-
-def classify(code: str, http_status: int) -> tuple[ErrorClass, Reason]:
-    """Return the class of an error code; the HTTP status only fills the gaps, because ESA throttles with 400.
-
-    Source: ESA API, common error codes and the error codes of ResetScheduledPreloadJob.
-    """
-    if code in _CODES:
-        return _CODES[code]
-    for prefix, verdict in _PREFIXES:
-        if code.startswith(prefix):
-            return verdict
-    if code.endswith(".ServiceBusy") or http_status >= 500:
-        return _TRANSIENT, Reason.SERVICE_UNAVAILABLE
-    return _TERMINAL, Reason.ESA_ERROR
 
 
 class StoreError(Exception):

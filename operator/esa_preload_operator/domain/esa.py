@@ -7,24 +7,26 @@ from dataclasses import dataclass
 class EsaJob:
     """One answer with a job: the fifteen fields of GetScheduledPreloadJob and ResetScheduledPreloadJob.
 
-    Counters are in URLs; a counter that ESA left out or garbled is 0. Times are RFC 3339 in UTC, or empty.
+    None means that this answer does not tell: the field was absent, null or garbled, so what was known before still
+    stands. An empty text and 0 mean that ESA said so. Counters are in URLs, times are RFC 3339 in UTC.
     """
 
     id: str
     request_id: str = ""
-    ali_uid: str = ""
-    created_at: str = ""
-    domains: str = ""
-    error_info: str = ""
-    failed_file_oss: str = ""
-    file_id: str = ""
-    insert_way: str = ""
-    name: str = ""
-    site_id: int = 0
-    task_submitted: int = 0
-    task_type: str = ""
-    url_count: int = 0
-    url_submitted: int = 0
+    """Names the answer, not the job; empty if it came without one."""
+    ali_uid: str | None = None
+    created_at: str | None = None
+    domains: str | None = None
+    error_info: str | None = None
+    failed_file_oss: str | None = None
+    file_id: str | None = None
+    insert_way: str | None = None
+    name: str | None = None
+    site_id: int | None = None
+    task_submitted: int | None = None
+    task_type: str | None = None
+    url_count: int | None = None
+    url_submitted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

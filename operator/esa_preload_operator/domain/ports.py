@@ -24,7 +24,11 @@ class ObjectRef:
 class EsaAccount(Protocol):
     """ESA as one set of credentials sees it. Each call is one attempt; who calls again looks first.
 
-    All but `reserve` raise `EsaError`; the problem's `delivery` tells "never sent" from "maybe done".
+    Calls raise `EsaError`; the problem's `delivery` tells "never sent" from "maybe done".
+
+    All calls of the same credentials share one rate. Nothing is booked ahead: whoever can't call now stands in a line,
+    in which namespaces take turns and within a namespace the first to come is served first. The line moves at the
+    present rate, which halves when ESA throttles and recovers with its successes.
     """
 
     @property
@@ -37,16 +41,33 @@ class EsaAccount(Protocol):
         """Names access key and endpoint without revealing a secret: who has the same makes the same signatures."""
         ...
 
-    def reserve(self, calls: int) -> float:
-        """Book room for some calls under the account's rate; return the seconds to wait before making them."""
+    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None]) -> bool:
+        """Say whether these calls may leave now; if not, `ref` waits in line and `wake` is called at its turn.
+
+        `ref` stands in the line once at most: asking again while it waits does not move it. Asking again after `wake`
+        returns True. A turn that is not taken within some seconds goes to the next, and `ref` has to line up again.
+        `wake` must return at once, because it is called wherever the throttle finds room.
+        """
+        ...
+
+    def withdraw(self, ref: ObjectRef) -> None:
+        """Let `ref` wait no longer; a turn that it was given and did not take goes to the next."""
+        ...
+
+    def wait_estimate(self, ref: ObjectRef) -> float | None:
+        """Return about how many seconds `ref` still waits at the present rate, for messages; None if it does not."""
+        ...
+
+    async def admitted(self, namespace: str, calls: int) -> None:
+        """Return when these calls may leave: the same line, for background work that belongs to no one resource."""
         ...
 
     async def get_job(self, job_id: str) -> EsaJob:
         """GetScheduledPreloadJob."""
         ...
 
-    async def list_jobs(self, site_id: int) -> Sequence[EsaJob]:
-        """All pages of ListScheduledPreloadJobs; waits between pages where the account's rate asks for it."""
+    async def list_jobs(self, site_id: int, namespace: str) -> Sequence[EsaJob]:
+        """All pages of ListScheduledPreloadJobs; each of them waits for its turn in the line of `namespace`."""
         ...
 
     async def reset_job(self, job_id: str, may_send: Callable[[], bool], signing: Signing | None = None) -> EsaJob:
@@ -70,7 +91,7 @@ class Accounts(Protocol):
         """Return the account of a Secret, or the operator's own one where `secret_name` is None.
 
         Raises:
-            EsaError: no such Secret, keys missing, or not allowed (error_class ACCOUNT, delivery NEVER_SENT).
+            EsaError: no such Secret, keys missing, or not allowed (error_class BLOCKED, delivery NEVER_SENT).
         """
         ...
 

@@ -53,7 +53,10 @@ class Policy:
 
 
 class AccountPool:
-    """The port `Accounts`: a client per credentials, a throttle per access key or role, connections that all share.
+    """The port `Accounts`: a client and a throttle per credentials, connections that all share.
+
+    The credentials of a role change often and keep their throttle. Other throttles belong to credentials as a whole:
+    somebody who only knows another's access key id must not slow it down.
 
     Who holds a client goes on using its credentials when newer ones have come.
     """
@@ -90,7 +93,7 @@ class AccountPool:
         if secret_name is None:
             return await self._own_client()
         credentials = await self._from_secret(namespace, secret_name)
-        return self._client(credentials, credentials.access_key_id, self._observe)
+        return self._client(credentials, credentials.id, self._observe)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -128,8 +131,10 @@ class AccountPool:
         key = credentials.id
         if key not in self._clients:
             self._forget(now)
-            throttle = self._throttles.setdefault(rate_key, Throttle(self._max_rate))
-            self._clients[key] = EsaClient(credentials, self._connections, throttle, observe=observe, clock=self._clock)
+            if rate_key not in self._throttles:
+                self._throttles[rate_key] = Throttle(self._max_rate, clock=self._clock)
+            throttle = self._throttles[rate_key]
+            self._clients[key] = EsaClient(credentials, self._connections, throttle, observe=observe)
         self._used[key] = (now, rate_key)
         return self._clients[key]
 

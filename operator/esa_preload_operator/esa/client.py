@@ -1,14 +1,15 @@
 """ESA as one set of credentials sees it."""
 
-import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
-from esa_preload_operator.domain.errors import EsaError, Reason
+from esa_preload_operator.domain.errors import ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
+from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.esa.credentials import Credentials, signer
 from esa_preload_operator.esa.errors import Answer, read_json
@@ -20,7 +21,10 @@ from esa_preload_operator.esa.transport import Connections
 API_VERSION: Final = "2024-09-10"
 PAGE_SIZE: Final = 50
 """The largest page of a list that the same API documents anywhere (DescribePreloadTasks)."""
-_MAX_PAGES: Final = 2000
+MAX_PAGES: Final = 200
+"""Pages of one list: 10,000 jobs of one site, far above what ESA lets a site have."""
+MAX_LIST_SECONDS: Final = 120.0
+"""Seconds that the calls of one list may take in all, waits for the account's rate aside."""
 _FORM: Final = "application/x-www-form-urlencoded"
 _READS: Final = frozenset({"GetScheduledPreloadJob", "ListScheduledPreloadJobs", "ListScheduledPreloadExecutions"})
 _T = TypeVar("_T")
@@ -43,7 +47,6 @@ class EsaClient:
         throttle: Throttle,
         *,
         observe: Observe = ignore,
-        clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         nonce: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
@@ -60,7 +63,7 @@ class EsaClient:
         }
         self._throttle = throttle
         self._observe = observe
-        self._clock = clock
+        self._clock = throttle.clock
 
     @property
     def id(self) -> str:
@@ -72,42 +75,67 @@ class EsaClient:
         """Short hash of access key id and host."""
         return self._signer
 
-    def reserve(self, calls: int) -> float:
-        """Book room for some calls; return the seconds to wait before they may leave together."""
-        return self._throttle.reserve(calls, self._clock())
+    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None]) -> bool:
+        """Say whether these calls may leave now; see the port."""
+        return self._throttle.admit(ref, calls, wake)
+
+    def withdraw(self, ref: ObjectRef) -> None:
+        """Let `ref` wait no longer."""
+        self._throttle.withdraw(ref)
+
+    def wait_estimate(self, ref: ObjectRef) -> float | None:
+        """Return about how many seconds `ref` still waits."""
+        return self._throttle.wait_estimate(ref)
+
+    async def admitted(self, namespace: str, calls: int) -> None:
+        """Return when these calls may leave."""
+        await self._throttle.admitted(namespace, calls)
 
     async def get_job(self, job_id: str) -> EsaJob:
         """ESA API, GetScheduledPreloadJob."""
-        return await self._call("GetScheduledPreloadJob", {"Id": job_id}, read_job)
+        return await self._call(
+            "GetScheduledPreloadJob", {"Id": job_id}, partial(read_job, job_id=job_id), payload="Id"
+        )
 
     async def reset_job(self, job_id: str, may_send: Callable[[], bool], signing: Signing | None = None) -> EsaJob:
         """ESA API, ResetScheduledPreloadJob; see the port for `may_send` and `signing`."""
         auth = self._auth if signing is None else self._auth.fixed(signing.nonce, signing.date)
-        return await self._call("ResetScheduledPreloadJob", {"Id": job_id}, read_job, may_send=may_send, auth=auth)
+        read = partial(read_job, job_id=job_id)
+        return await self._call(
+            "ResetScheduledPreloadJob", {"Id": job_id}, read, payload="Id", may_send=may_send, auth=auth
+        )
 
     async def list_executions(self, job_id: str) -> Sequence[EsaExecution]:
         """ESA API, ListScheduledPreloadExecutions, which has no pages."""
-        return await self._call("ListScheduledPreloadExecutions", {"Id": job_id}, read_executions)
+        return await self._call("ListScheduledPreloadExecutions", {"Id": job_id}, read_executions, payload="Executions")
 
-    async def list_jobs(self, site_id: int) -> Sequence[EsaJob]:
-        """ESA API, ListScheduledPreloadJobs, all pages: the caller has booked the first, the others are booked here.
+    async def list_jobs(self, site_id: int, namespace: str) -> Sequence[EsaJob]:
+        """ESA API, ListScheduledPreloadJobs, all pages, each at its turn in the line of `namespace`.
 
         Ends when as many jobs are there as `TotalCount` names, or with a page that brings nothing new.
+
+        Raises:
+            EsaError: a page failed; or the list does not end within `MAX_PAGES` and `MAX_LIST_SECONDS` (ListTooLong).
         """
         jobs: dict[str, EsaJob] = {}
-        for number in range(1, _MAX_PAGES + 1):
-            if number > 1:
-                await asyncio.sleep(self.reserve(1))
+        spent = 0.0
+        for number in range(1, MAX_PAGES + 1):
+            await self.admitted(namespace, 1)
+            started = self._clock()
             page = await self._list_page(site_id, number)
+            spent += self._clock() - started
             known = len(jobs)
             jobs.update((job.id, job) for job in page.jobs)
             if len(jobs) == known or len(jobs) >= page.total > 0:
+                return tuple(jobs.values())
+            if spent > MAX_LIST_SECONDS:
                 break
-        return tuple(jobs.values())
+        raise _endless(site_id, len(jobs), spent)
 
     async def _list_page(self, site_id: int, number: int) -> JobPage:
         query = {"SiteId": str(site_id), "PageNumber": str(number), "PageSize": str(PAGE_SIZE)}
-        return await self._call("ListScheduledPreloadJobs", query, read_job_page)
+        read = partial(read_job_page, site_id=site_id)
+        return await self._call("ListScheduledPreloadJobs", query, read, payload="Jobs")
 
     async def _call(
         self,
@@ -115,11 +143,12 @@ class EsaClient:
         query: Mapping[str, str],
         read: Callable[[Any, str], _T],
         *,
+        payload: str = "",
         form: Mapping[str, str] | None = None,
         may_send: Callable[[], bool] | None = None,
         auth: Acs3Auth | None = None,
     ) -> _T:
-        """Make one call; `read` gets the JSON of the answer and its request id.
+        """Make one call; `read` gets the JSON of the answer, in which `payload` must be, and its request id.
 
         Raises:
             EsaError: it was not sent, was refused, or nobody knows.
@@ -128,13 +157,13 @@ class EsaClient:
         code = "Cancelled"
         try:
             answer = await self._send(action, query, form, may_send, auth or self._auth)
-            result = read(*read_json(answer, self._hidden))
+            result = read(*read_json(answer, self._hidden, payload))
             code = "OK"
-            self._throttle.succeeded(self._clock())
+            self._throttle.succeeded(started)
         except EsaError as error:
             code = error.problem.code
             if error.problem.reason is Reason.THROTTLED:
-                self._throttle.throttled(self._clock(), error.problem.retry_after)
+                self._throttle.throttled(started, error.problem.retry_after)
             raise
         finally:
             self._observe(action, code, self._clock() - started)
@@ -157,3 +186,8 @@ class EsaClient:
         return await self._connections.send(
             method, canonical_query(query), headers=headers, body=body, auth=auth, may_send=may_send
         )
+
+
+def _endless(site_id: int, jobs: int, seconds: float) -> EsaError:
+    message = f"the list of site {site_id} did not end after {jobs} jobs and {seconds:.0f} s of calls; it is not used"
+    return EsaError(Problem("ListTooLong", message, ErrorClass.BLOCKED, Reason.ESA_ERROR))

@@ -1,10 +1,10 @@
 """ESA's answers as values: lenient in what is read, clean in what is handed on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from esa_preload_operator.domain.cleaning import clean_count, clean_text, clean_time
+from esa_preload_operator.domain.cleaning import MAX_TEXT, clean_count, clean_text, clean_time
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.esa.errors import unreadable
 
@@ -20,22 +20,24 @@ class JobPage:
     total: int
 
 
-def read_job(fields: Any, request_id: str) -> EsaJob:
-    """Return the job of one answer.
+def read_job(fields: Any, request_id: str, job_id: str) -> EsaJob:
+    """Return the job of one answer, which must be the one that was asked for.
 
     Source: ESA API, GetScheduledPreloadJob and ResetScheduledPreloadJob (`InsertWay` may read `testBox`).
 
     Raises:
-        EsaError: there is no job in it (code UnreadableAnswer, delivery UNKNOWN).
+        EsaError: there is no job in it, or another one (code UnreadableAnswer, delivery UNKNOWN).
     """
     job = _job(fields, request_id)
     if job is None:
         raise unreadable("the answer holds no job", request_id)
-    return job
+    if job.id.casefold() != job_id.casefold():
+        raise unreadable("the answer is about another job than the one asked for", request_id)
+    return replace(job, id=job_id)
 
 
-def read_job_page(fields: Any, request_id: str) -> JobPage:
-    """Return one page of jobs; entries without an id are left out. `TotalCount` is a text here.
+def read_job_page(fields: Any, request_id: str, site_id: int) -> JobPage:
+    """Return one page of jobs; entries without an id or of another site are left out. `TotalCount` is a text here.
 
     Source: ESA API, ListScheduledPreloadJobs.
 
@@ -43,7 +45,8 @@ def read_job_page(fields: Any, request_id: str) -> JobPage:
         EsaError: there is no list in it.
     """
     entries, total = _list(fields, "Jobs", request_id)
-    return JobPage(tuple(job for entry in entries if (job := _job(entry, request_id))), total)
+    jobs = (job for entry in entries if (job := _job(entry, request_id)))
+    return JobPage(tuple(job for job in jobs if job.site_id in {None, site_id}), total)
 
 
 def read_executions(fields: Any, request_id: str) -> tuple[EsaExecution, ...]:
@@ -64,28 +67,38 @@ def _list(fields: Any, name: str, request_id: str) -> tuple[Sequence[Any], int]:
         raise unreadable("the answer is no JSON object", request_id)
     total = clean_count(fields.get("TotalCount"))
     entries = fields.get(name)
-    if entries is None and total == 0 and "TotalCount" in fields:
+    if entries is None and total == 0:
         return (), 0
     if not isinstance(entries, list):
         raise unreadable(f"the answer holds no list of {name}", request_id)
-    return entries, total
+    return entries, total or 0
 
 
-def _text(fields: Mapping[str, Any], name: str, limit: int | None = None) -> str:
+def _text(fields: Mapping[str, Any], name: str, limit: int = MAX_TEXT) -> str | None:
     value = fields.get(name)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    return clean_text(value) if limit is None else clean_text(value, limit)
+        return None
+    return clean_text(value, limit)
+
+
+def _time(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    return "" if value == "" else clean_time(value) or None
+
+
+def _id(fields: Any) -> str:
+    """Return the id of a job or window, empty if there is none."""
+    return (_text(fields, "Id", _MAX_ID) or "").strip() if isinstance(fields, Mapping) else ""
 
 
 def _job(fields: Any, request_id: str) -> EsaJob | None:
-    if not isinstance(fields, Mapping) or not (job_id := _text(fields, "Id", _MAX_ID).strip()):
+    if not (job_id := _id(fields)):
         return None
     return EsaJob(
         id=job_id,
         request_id=request_id,
         ali_uid=_text(fields, "AliUid", _MAX_ID),
-        created_at=clean_time(fields.get("CreatedAt")),
+        created_at=_time(fields, "CreatedAt"),
         domains=_text(fields, "Domains"),
         error_info=_text(fields, "ErrorInfo"),
         failed_file_oss=_text(fields, "FailedFileOss"),
@@ -101,14 +114,14 @@ def _job(fields: Any, request_id: str) -> EsaJob | None:
 
 
 def _execution(fields: Any) -> EsaExecution | None:
-    if not isinstance(fields, Mapping) or not (execution_id := _text(fields, "Id", _MAX_ID).strip()):
+    if not (execution_id := _id(fields)):
         return None
     return EsaExecution(
         id=execution_id,
-        job_id=_text(fields, "JobId", _MAX_ID),
-        status=_text(fields, "Status", _MAX_ID),
+        job_id=_text(fields, "JobId", _MAX_ID) or "",
+        status=_text(fields, "Status", _MAX_ID) or "",
         start_time=clean_time(fields.get("StartTime")),
         end_time=clean_time(fields.get("EndTime")),
-        interval_seconds=clean_count(fields.get("Interval")),
-        slice_len=clean_count(fields.get("SliceLen")),
+        interval_seconds=clean_count(fields.get("Interval")) or 0,
+        slice_len=clean_count(fields.get("SliceLen")) or 0,
     )

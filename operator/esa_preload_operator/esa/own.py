@@ -83,7 +83,7 @@ class OwnCredentials:
         """
         static = from_environment(self._environment)
         if static is not None:
-            return Own(static, static.access_key_id)
+            return Own(static, static.id)
         role = role_from(self._environment, allow_http=self._allow_http, ecs_ram_role=self._ecs_ram_role)
         session, stale = self._session, None
         if session is None or role != self._role:

@@ -82,7 +82,7 @@ class OidcIssuer:
 
     def __init__(self, role: OidcRole, *, request_timeout: float, wall: Callable[[], float] = time.time) -> None:
         self._role = role
-        self._connections = Connections(role.sts, request_timeout=request_timeout)
+        self._connections = Connections(role.sts, request_timeout=request_timeout, setting="")
         self._where = f"STS {self._connections.host}"
         self._wall = wall
 
@@ -150,7 +150,8 @@ class EcsIssuer:
     ) -> None:
         """Without a name it is the role that is attached to the instance; there is at most one."""
         self._name = role_name
-        self._connections = Connections(metadata, request_timeout=min(request_timeout, _METADATA_TIMEOUT))
+        timeout = min(request_timeout, _METADATA_TIMEOUT)
+        self._connections = Connections(metadata, request_timeout=timeout, setting="")
         self._where = f"instance metadata {self._connections.host}"
         self._wall = wall
 

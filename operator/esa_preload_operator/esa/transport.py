@@ -58,6 +58,9 @@ class Gate:
         self.passed = True
 
 
+_LIBRARY_ERRORS: Final = (aiohttp.ClientError, httpx.InvalidURL, SentTwiceError, OSError, ValueError, RuntimeError)
+"""What the libraries below raise; `UnicodeError`, a ValueError, comes from host names that DNS could not carry."""
+
 _gate: ContextVar[Gate] = ContextVar("gate")
 
 
@@ -154,14 +157,29 @@ class Connections:
     """
 
     def __init__(
-        self, endpoint: str, *, request_timeout: float, tls: ssl.SSLContext | None = None, proxy: str | None = None
+        self,
+        endpoint: str,
+        *,
+        request_timeout: float,
+        setting: str = "ENDPOINT",
+        tls: ssl.SSLContext | None = None,
+        proxy: str | None = None,
     ) -> None:
-        """`endpoint` comes from `check_endpoint`; `request_timeout` is in seconds and bounds a whole call."""
+        """`endpoint` comes from `check_endpoint`; `request_timeout` is in seconds and bounds a whole call.
+
+        `setting` is where people give the endpoint, and stands in messages; empty if they can't.
+        """
         self._endpoint = endpoint
+        self._setting = setting
         self._timeout = request_timeout
         self.transport: httpx.AsyncBaseTransport = GatedTransport(tls=tls, proxy=proxy)
         self.host = URL(endpoint).host_port_subcomponent or ""
         """What requests carry as their host, as it is signed: with a port that is not the scheme's own."""
+
+    @property
+    def _peer(self) -> str:
+        """Name the host to people, and where it comes from."""
+        return f"{self.host} (setting {self._setting})" if self._setting else self.host
 
     async def send(
         self,
@@ -180,10 +198,10 @@ class Connections:
             EsaError: there is no answer; its delivery is NEVER_SENT exactly if no byte of the request left.
         """
         gate = Gate(may_send)
-        url = _parsed(f"{self._endpoint}{path}?{query}" if query else f"{self._endpoint}{path}")
-        request = httpx.Request(method, url, headers=headers, content=body or None, extensions={_GATE: gate})
-        signed = next(auth.auth_flow(request))
         try:
+            url = _parsed(f"{self._endpoint}{path}?{query}" if query else f"{self._endpoint}{path}")
+            request = httpx.Request(method, url, headers=headers, content=body or None, extensions={_GATE: gate})
+            signed = next(auth.auth_flow(request))
             async with asyncio.timeout(self._timeout):
                 response = await self.transport.handle_async_request(signed)
                 await response.aread()
@@ -191,11 +209,11 @@ class Connections:
             message = "the request was held back when it was about to leave"
             raise lost("NotSent", message, Delivery.NEVER_SENT) from None
         except TimeoutError:
-            raise _timed_out(gate, self._timeout) from None
+            raise _timed_out(gate, self._peer, self._timeout) from None
         except (aiohttp.ClientResponseError, HttpProcessingError) as error:
-            raise _garbled(gate, error) from None
-        except (aiohttp.ClientError, SentTwiceError, OSError) as error:
-            raise _broken(gate, error) from None
+            raise _garbled(gate, self._peer, error) from None
+        except _LIBRARY_ERRORS as error:
+            raise _broken(gate, self._peer, error) from None
         return Answer(response.status_code, response.headers, response.content)
 
     async def close(self) -> None:
@@ -220,22 +238,22 @@ async def _read(response: ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _timed_out(gate: Gate, seconds: float) -> EsaError:
+def _timed_out(gate: Gate, peer: str, seconds: float) -> EsaError:
     if gate.passed:
         return lost("AnswerTimeout", f"no answer within {seconds:g} s", Delivery.UNKNOWN)
-    return lost("ConnectTimeout", f"no connection within {seconds:g} s", Delivery.NEVER_SENT)
+    return lost("ConnectTimeout", f"no connection to {peer} within {seconds:g} s", Delivery.NEVER_SENT)
 
 
-def _garbled(gate: Gate, error: Exception) -> EsaError:
+def _garbled(gate: Gate, peer: str, error: Exception) -> EsaError:
     if gate.passed:
         return unreadable("the answer is no HTTP", http_status=0)
-    return _broken(gate, error)  # A proxy answered instead of opening a tunnel.
+    return _broken(gate, peer, error)  # A proxy answered instead of opening a tunnel.
 
 
-def _broken(gate: Gate, error: Exception) -> EsaError:
+def _broken(gate: Gate, peer: str, error: Exception) -> EsaError:
     if gate.passed:
         return lost("AnswerLost", f"the connection broke before the answer came: {_why(error)}", Delivery.UNKNOWN)
-    return lost("ConnectionFailed", f"no connection: {_why(error)}", Delivery.NEVER_SENT)
+    return lost("ConnectionFailed", f"no connection to {peer}: {_why(error)}", Delivery.NEVER_SENT)
 
 
 def _why(error: Exception) -> str:
@@ -250,6 +268,8 @@ def _why(error: Exception) -> str:
         return "TLS could not be set up"
     if isinstance(error, aiohttp.ServerDisconnectedError | SentTwiceError):
         return "the server closed it"
+    if isinstance(error, ValueError | httpx.InvalidURL):
+        return "the host name is malformed"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return type(error).__name__

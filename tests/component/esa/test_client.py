@@ -1,16 +1,19 @@
 """The client against the simulator, which checks every signature."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
+from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.esa.client import PAGE_SIZE, EsaClient
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
 from support.simulator import ACCESS_KEY_ID, ACCESS_KEY_SECRET, ALI_UID, SITE_ID, SimulatorProcess, job_id
+from support.throttling import FakeLoop
 
 JOB = job_id(1)
 RESET, LIST = "ResetScheduledPreloadJob", "ListScheduledPreloadJobs"
@@ -19,6 +22,10 @@ OWN = Credentials(ACCESS_KEY_ID, ACCESS_KEY_SECRET)
 
 def yes() -> bool:
     return True
+
+
+def unexpected() -> None:
+    raise AssertionError
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +125,7 @@ async def test_all_pages_are_listed(client: EsaClient, simulator: SimulatorProce
     ids = simulator.seed_jobs([{"id": job_id(number)} for number in range(count)]) if count else []
     simulator.settings(maxPageSize=cap)
     try:
-        assert sorted(job.id for job in await client.list_jobs(SITE_ID)) == sorted(ids)
+        assert sorted(job.id for job in await client.list_jobs(SITE_ID, "")) == sorted(ids)
     finally:
         simulator.settings(maxPageSize=500)
     assert len(simulator.calls(LIST)) == max(1, -(-count // min(cap, PAGE_SIZE)))
@@ -129,26 +136,23 @@ async def test_a_total_that_is_wrong_or_missing_ends_with_a_page_that_brings_not
 ) -> None:
     for total in ("1000", None, "many"):
         simulator.fault("override", action=LIST, times=None, fields={"TotalCount": total})
-        assert [job.id for job in await client.list_jobs(SITE_ID)] == [JOB]
+        assert [job.id for job in await client.list_jobs(SITE_ID, "")] == [JOB]
         simulator.clear_faults()
     assert len(simulator.calls(LIST)) == 6
 
 
-async def test_later_pages_wait_for_the_rate_of_the_account(
-    clients: Clients, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-
-    monkeypatch.setattr("esa_preload_operator.esa.client.asyncio.sleep", sleep)
+async def test_each_page_waits_for_its_turn(clients: Clients, simulator: SimulatorProcess) -> None:
     simulator.seed_jobs([{"id": job_id(number)} for number in range(2 * PAGE_SIZE + 1)])
-    now = 0.0
-    client = EsaClient(OWN, clients.connections, Throttle(1), clock=lambda: now)
-    assert client.reserve(1) == 0
-    await client.list_jobs(SITE_ID)
-    assert waits == [1, 2]
+    loop = FakeLoop()
+    client = EsaClient(OWN, clients.connections, loop.throttle(1))
+    assert client.admit(ObjectRef("a", "one"), 1, unexpected)
+    listing = asyncio.create_task(client.list_jobs(SITE_ID, "a"))
+    for pages in range(3):
+        await asyncio.wait_for(loop.armed.wait(), 30)
+        loop.armed.clear()
+        assert len(simulator.calls(LIST)) == pages
+        loop.run_until(loop.now + 1)
+    assert len(await listing) == 2 * PAGE_SIZE + 1
 
 
 async def test_windows_are_listed(client: EsaClient, simulator: SimulatorProcess) -> None:
@@ -159,17 +163,24 @@ async def test_windows_are_listed(client: EsaClient, simulator: SimulatorProcess
 
 
 async def test_throttling_slows_the_account_down(clients: Clients, simulator: SimulatorProcess) -> None:
-    now = 100.0
-    client = EsaClient(OWN, clients.connections, clients.throttle, clock=lambda: now)
+    loop, woken = FakeLoop(), list[str]()
+    throttle = loop.throttle(1000)
+    client = EsaClient(OWN, clients.connections, throttle)
     simulator.fault("throttle", retryAfterMs=2500)
     problem = await refused(client)
     assert (problem.reason, problem.error_class, problem.retry_after) == (Reason.THROTTLED, ErrorClass.TRANSIENT, 2.5)
     assert problem.delivery is Delivery.REFUSED
-    assert clients.throttle.rate == 500
-    assert client.reserve(1) == pytest.approx(2.502)
-    now = 110.0
+    assert throttle.pace.rate == 500
+    one = ObjectRef("a", "one")
+    assert not client.admit(one, 1, lambda: woken.append("one"))
+    assert client.wait_estimate(one) == pytest.approx(2.502)
+    loop.run_until(loop.now + 2.4)
+    assert woken == []
+    loop.run_until(loop.now + 0.2)
+    assert woken == ["one"]
+    assert client.admit(one, 1, unexpected)
     await client.get_job(JOB)
-    assert clients.throttle.rate > 500
+    assert throttle.pace.rate > 500
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from aiohttp import http_writer
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError
 from esa_preload_operator.esa.client import EsaClient
 from support.raw_server import RawConnection, RawServer
-from support.sending import JOB, answer_all, client_of, create, https, problem_of, yes
+from support.sending import JOB, JOB_ID, answer_all, client_of, create, https, problem_of, yes
 
 
 async def test_a_request_leaves_signed_with_nothing_but_its_own_headers() -> None:
@@ -100,7 +100,7 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
-@pytest.mark.parametrize("call", [lambda client, ask: client.reset_job("x", ask), create])
+@pytest.mark.parametrize("call", [lambda client, ask: client.reset_job(JOB_ID, ask), create])
 async def test_nothing_runs_between_the_yes_and_the_first_byte(
     call: Callable[[EsaClient, Callable[[], bool]], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +126,7 @@ async def test_nothing_runs_between_the_yes_and_the_first_byte(
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-@pytest.mark.parametrize("call", [lambda client, ask: client.reset_job("x", ask), create])
+@pytest.mark.parametrize("call", [lambda client, ask: client.reset_job(JOB_ID, ask), create])
 def test_the_kernel_has_the_first_byte_before_the_loop_turns(
     call: Callable[[EsaClient, Callable[[], bool]], Any], new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:

@@ -42,7 +42,7 @@ async def reset(url: str, credentials: Credentials, signing: Signing | None) -> 
 async def answer_all(connection: RawConnection) -> None:
     while True:
         await connection.request()
-        await connection.answer(b'{"Id":"x","RequestId":"r"}')
+        await connection.answer(b'{"Id":"%s","RequestId":"r"}' % JOB.encode())
 
 
 @pytest.mark.parametrize("credentials", [OWN, STS])

@@ -1,6 +1,7 @@
 """How often a request leaves, and what an error says about it: against servers that misbehave byte by byte."""
 
 import asyncio
+import itertools
 import socket
 import ssl
 
@@ -8,12 +9,12 @@ import aiohttp
 import pytest
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Reason
-from esa_preload_operator.esa.client import EsaClient
+from esa_preload_operator.esa.client import MAX_LIST_SECONDS, MAX_PAGES, EsaClient
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import MAX_ANSWER, Connections, GatedTransport
 from support.raw_server import Behaviour, RawConnection, RawServer
-from support.sending import JOB, answer_all, client_of, https, problem_of, yes
+from support.sending import JOB, JOB_ID, answer_all, client_of, https, problem_of, yes
 
 
 async def close_after_answer(connection: RawConnection) -> None:
@@ -97,7 +98,7 @@ async def test_what_breaks_after_sending_may_have_been_done(behaviour: Behaviour
         assert len(server.requests) == 1
     async with RawServer(behaviour) as server, client_of(server.url) as client:
         with pytest.raises(EsaError):
-            await client.get_job("x")
+            await client.get_job(JOB_ID)
         assert len(server.requests) == 1, "not even a read is sent twice"
 
 
@@ -121,9 +122,9 @@ async def test_an_endless_answer_is_not_kept() -> None:
 @pytest.mark.parametrize("method", ["get", "reset"])
 async def test_a_connection_that_dies_under_a_request_is_not_tried_again(method: str) -> None:
     async with RawServer(reset_on_second) as server, client_of(server.url) as client:
-        await client.get_job("x")
+        await client.get_job(JOB_ID)
         with pytest.raises(EsaError) as caught:
-            await (client.get_job("x") if method == "get" else client.reset_job("x", yes))
+            await (client.get_job(JOB_ID) if method == "get" else client.reset_job(JOB_ID, yes))
         assert (caught.value.problem.code, caught.value.problem.delivery) == ("AnswerLost", Delivery.UNKNOWN)
         assert len(server.requests) == 2
         assert server.connections == 1 or method == "get", "for a read, the HTTP library connects again in vain"
@@ -132,13 +133,13 @@ async def test_a_connection_that_dies_under_a_request_is_not_tried_again(method:
 async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
     async with RawServer(close_after_answer) as server, client_of(server.url) as client:
         for _ in range(3):
-            await client.get_job("x")
+            await client.get_job(JOB_ID)
             while (connector := sole_connector(client))._conns:
                 protocol = next(iter(connector._conns.values()))[0][0]
                 if not protocol.is_connected():
                     break
                 await asyncio.sleep(0)
-        await client.reset_job("x", yes)
+        await client.reset_job(JOB_ID, yes)
         assert (len(server.requests), server.connections) == (4, 4)
 
 
@@ -180,17 +181,28 @@ async def test_nobody_listens() -> None:
     async with client_of(url) as client:
         problem = await problem_of(client, unexpected)
         assert (problem.code, problem.delivery) == ("ConnectionFailed", Delivery.NEVER_SENT)
-        assert "refused" in problem.message
+        host = url.removeprefix("http://")
+        assert problem.message == f"no connection to {host} (setting ENDPOINT): connection refused"
 
 
 def unexpected() -> bool:
     raise AssertionError("asked without a connection")
 
 
+@pytest.mark.parametrize("host", [".", "x..y.com", f"{'a' * 64}.com", "[::1"])
+async def test_a_host_name_that_no_library_takes(host: str) -> None:
+    async with client_of("https://esa.invalid") as client:
+        client._connections._endpoint = f"https://{host}"
+        problem = await problem_of(client, unexpected)
+        assert (problem.code, problem.delivery) == ("ConnectionFailed", Delivery.NEVER_SENT)
+        assert problem.message.endswith(" (setting ENDPOINT): the host name is malformed")
+
+
 async def test_a_host_without_address() -> None:
     async with client_of("https://esa.invalid") as client:
         problem = await problem_of(client, unexpected)
         assert (problem.code, problem.delivery) == ("ConnectionFailed", Delivery.NEVER_SENT)
+        assert "esa.invalid (setting ENDPOINT): the host name could not be resolved" in problem.message
 
 
 async def test_a_connection_that_never_opens() -> None:
@@ -208,7 +220,7 @@ async def test_a_certificate_that_nobody_vouches_for(tls: tuple[ssl.SSLContext, 
     async with RawServer(answer_all, tls[0]) as server, client_of(server.url) as client:
         problem = await problem_of(client, unexpected)
         assert (problem.code, problem.delivery) == ("ConnectionFailed", Delivery.NEVER_SENT)
-        assert "certificate is not trusted" in problem.message
+        assert problem.message.endswith(" (setting ENDPOINT): the certificate is not trusted")
         assert server.requests == []
 
 
@@ -243,13 +255,36 @@ async def test_who_is_cancelled_stops_at_once_and_leaves_the_client_usable() -> 
         await connection.answer(JOB)
 
     async with RawServer(first_silent) as server, client_of(server.url) as client:
-        call = asyncio.create_task(client.reset_job("x", yes))
+        call = asyncio.create_task(client.reset_job(JOB_ID, yes))
         await gone.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await client.get_job("x")
+        await client.get_job(JOB_ID)
         assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(("seconds_per_page", "pages"), [(0.0, MAX_PAGES), (MAX_LIST_SECONDS / 4, 5)])
+async def test_a_list_that_never_ends_is_given_up_and_named(seconds_per_page: float, pages: int) -> None:
+    now = 0.0
+
+    async def endless_list(connection: RawConnection) -> None:
+        """Every page brings a job that no other page has."""
+        nonlocal now
+        for number in itertools.count():
+            await connection.request()
+            now += seconds_per_page
+            await connection.answer(b'{"TotalCount": "999999", "Jobs": [{"Id": "%d"}]}' % number)
+
+    async with RawServer(endless_list) as server:
+        connections = Connections(server.url, request_timeout=5)
+        client = EsaClient(Credentials("a", "b"), connections, Throttle(1e9, clock=lambda: now))
+        with pytest.raises(EsaError, match="the list of site 7 did not end") as caught:
+            await client.list_jobs(7, "")
+        await connections.close()
+    problem = caught.value.problem
+    assert (problem.code, problem.error_class, problem.reason) == ("ListTooLong", ErrorClass.BLOCKED, Reason.ESA_ERROR)
+    assert len(server.requests) == pages
 
 
 async def test_the_observer_hears_every_call() -> None:
@@ -268,9 +303,9 @@ async def test_the_observer_hears_every_call() -> None:
     async with RawServer(both) as server:
         connections = Connections(server.url, request_timeout=5)
         client = EsaClient(Credentials("a", "b"), connections, Throttle(1000), observe=observe)
-        await client.get_job("x")
+        await client.get_job(JOB_ID)
         with pytest.raises(EsaError):
-            await client.reset_job("x", yes)
+            await client.reset_job(JOB_ID, yes)
         await connections.close()
     assert heard == [("GetScheduledPreloadJob", "OK"), ("ResetScheduledPreloadJob", "UnreadableAnswer")]
 
@@ -278,7 +313,7 @@ async def test_the_observer_hears_every_call() -> None:
 async def test_no_logger_hears_a_credential_or_a_signature(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     async with RawServer(reset_on_second) as server, client_of(server.url) as client:
-        await client.get_job("x")
+        await client.get_job(JOB_ID)
         await problem_of(client)
         authorization = server.requests[0].partition("Signature=")[2].partition("\r\n")[0]
     for hidden in ("key-id", "key-secret", "token", authorization):

@@ -3,7 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esa_preload_operator.domain.errors import ErrorClass
+from esa_preload_operator.domain.errors import ErrorClass, Reason
 from esa_preload_operator.domain.retry import retry_delay
 from support.protocol import problem
 
@@ -34,3 +34,9 @@ def test_what_the_account_heals_is_retried_more_slowly_than_what_time_heals() ->
     for count in range(1, 12):
         slow = retry_delay(problem(error_class=ErrorClass.BLOCKED), count, 0.5)
         assert slow > retry_delay(problem(error_class=ErrorClass.TRANSIENT), count, 0.5)
+
+
+@given(failures, chances)
+def test_throttling_is_met_again_soon_because_the_throttle_itself_holds_the_rate(count: int, jitter: float) -> None:
+    throttled = replace(problem(error_class=ErrorClass.TRANSIENT), reason=Reason.THROTTLED)
+    assert 1.0 <= retry_delay(throttled, count, jitter) <= 2.0

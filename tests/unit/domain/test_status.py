@@ -16,6 +16,7 @@ from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.reset_values import Phase, ResetState, Write
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.status import (
+    completed,
     composed,
     facts,
     is_healthy,
@@ -99,6 +100,25 @@ def test_an_intent_reads_as_it_was_written(
 def test_facts_of_a_job_read_as_they_were_written(before: Status, seen: EsaJob) -> None:
     job = resource(before)
     assert stored_facts(stored(job, refreshed(job, seen, WALL)).status) == facts(seen)
+
+
+@given(statuses, esa_jobs, st.data())
+def test_what_an_answer_does_not_tell_stays_as_it_was(before: Status, seen: EsaJob, data: st.DataObject) -> None:
+    told = data.draw(st.sets(st.sampled_from(sorted(EsaJob.__dataclass_fields__.keys() - {"id", "request_id"}))))
+    partial = EsaJob("job1", "r", **{name: getattr(seen, name) for name in told})
+    job = resource(before.model_copy(update={"job_id": "job1"}))
+    after = refreshed(job, partial, WALL)
+    for name in EsaJob.__dataclass_fields__.keys() - {"id", "request_id"}:
+        expected = getattr(seen, name) if name in told else getattr(before, name)
+        assert (getattr(after, name) or None) == (expected or None)
+    assert completed(partial, after) == completed(partial, stored(job, after).status)
+
+
+@given(statuses, esa_jobs)
+def test_an_answer_about_a_new_job_takes_nothing_from_the_old_one(before: Status, seen: EsaJob) -> None:
+    job = resource(before.model_copy(update={"job_id": "old"}))
+    after = refreshed(job, EsaJob("job1", url_submitted=seen.url_submitted), WALL)
+    assert (after.url_submitted, after.url_count, after.name, after.site_id) == (seen.url_submitted, None, None, None)
 
 
 @given(statuses, esa_jobs)

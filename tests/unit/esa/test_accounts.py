@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pytest
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Reason, StoreUnavailableError
-from esa_preload_operator.domain.ports import Accounts
+from esa_preload_operator.domain.ports import Accounts, ObjectRef
 from esa_preload_operator.esa.accounts import AccountPool, Policy
 from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.transport import Connections
@@ -98,18 +98,16 @@ async def test_equal_credentials_share_a_client_and_changed_ones_get_a_new_one()
     assert rotated.id != first.id
 
 
-async def test_one_access_key_has_one_rate_whatever_its_secret() -> None:
+async def test_whoever_only_knows_an_access_key_id_has_a_rate_of_its_own() -> None:
     cluster = Cluster()
     pool = cluster.pool()
-    cluster.secrets["a", "esa-credentials"] = secret("id")
-    first = await pool.account("a", "esa-credentials")
-    cluster.secrets["a", "esa-credentials"] = secret("id", "rotated")
-    second = await pool.account("a", "esa-credentials")
-    cluster.secrets["b", "esa-credentials"] = secret("other")
-    stranger = await pool.account("b", "esa-credentials")
-    assert first.reserve(2) == 0
-    assert second.reserve(1) == 0.5
-    assert stranger.reserve(1) == 0
+    cluster.secrets["a", "esa-credentials"] = cluster.secrets["b", "esa-credentials"] = secret("id")
+    cluster.secrets["c", "esa-credentials"] = secret("id", "guessed")
+    first, same, stranger = [await pool.account(namespace, "esa-credentials") for namespace in "abc"]
+    assert stranger.admit(ObjectRef("c", "one"), 2, lambda: None)
+    assert first.admit(ObjectRef("a", "one"), 2, lambda: None)
+    assert not same.admit(ObjectRef("b", "one"), 1, lambda: None)
+    same.withdraw(ObjectRef("b", "one"))
 
 
 async def test_accounts_that_nobody_asks_for_are_dropped() -> None:

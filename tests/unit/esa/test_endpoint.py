@@ -12,6 +12,8 @@ from esa_preload_operator.esa.endpoint import SITES, check_endpoint, resolve_end
         ("http://127.0.0.1:8089", "http://127.0.0.1:8089"),
         ("http://[::1]:8089/", "http://[::1]:8089"),
         ("http://localhost:1", "http://localhost:1"),
+        ("https://esa.example.", "https://esa.example."),
+        (f"https://{'a' * 63}.com", f"https://{'a' * 63}.com"),
     ],
 )
 def test_https_and_this_machine_are_fine(url: str, kept: str) -> None:
@@ -27,7 +29,9 @@ def test_plain_http_elsewhere_must_be_allowed() -> None:
 @pytest.mark.parametrize(
     "url",
     ["", "esa.cn-hangzhou.aliyuncs.com", "ftp://a", "https://", "https://user:pw@a", "https://a/path", "https://a?q=1",
-     "https://a:99999", "https://[::1", "https://ä.example"],
+     "https://a:99999", "https://[::1", "https://ä.example", "https://.", "https://x..y.com", "https://.a.com",
+     f"https://{'a' * 64}.com", f"https://{'.'.join(['a' * 60] * 5)}", "https://a b", "https://x.%zz", "https://-a.com",
+     "https://*", "https://[::1::]"],
 )  # fmt: skip
 def test_what_is_no_endpoint_is_refused_without_being_quoted(url: str) -> None:
     with pytest.raises(ValueError, match="endpoint") as caught:

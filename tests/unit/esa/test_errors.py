@@ -24,10 +24,12 @@ def problem_of(
         (404, "InvalidJob.NotFound", ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND, Delivery.REFUSED),
         (400, "SignatureNonceUsed", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.RECEIVED),
         (500, "SignatureNonceUsed", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
-        (400, "SomethingNew", ErrorClass.TERMINAL, Reason.ESA_ERROR, Delivery.REFUSED),
+        (400, "SomethingNew", ErrorClass.BLOCKED, Reason.ESA_ERROR, Delivery.REFUSED),
         (503, "ServiceUnavailable", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
         (500, "SomethingNew", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
-        (500, "InvalidJob.NotFound", ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND, Delivery.UNKNOWN),
+        (500, "InvalidJob.NotFound", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
+        (408, "RequestTimeout", ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.UNKNOWN),
+        (429, "SomethingNew", ErrorClass.TRANSIENT, Reason.THROTTLED, Delivery.REFUSED),
     ],
 )
 def test_a_refusal_is_one_only_with_a_code_and_a_client_status(
@@ -46,6 +48,35 @@ def test_garbage_tells_nothing_about_the_work(status: int, body: bytes) -> None:
         ErrorClass.TRANSIENT,
         Delivery.UNKNOWN,
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "told"),
+    [
+        (401, "text/html; charset=utf-8", b"<html>", "HTTP 401 with text/html"),
+        (404, "text/html", b"<html>", "HTTP 404 with text/html"),
+        (204, "", b"", "HTTP 204 with no body"),
+        (302, "text/html", b"", "HTTP 302 with no body"),
+        (413, "", b"too large", "HTTP 413 with a body of no type"),
+        (200, "application/json", b"\x1f\x8b\x08junk", "HTTP 200 with a gzip body, which is no JSON object"),
+        (200, "application/json", b"[]", "HTTP 200 with application/json, which is no JSON object"),
+        (403, "application/json", b'{"Message": "m"}', "HTTP 403 with JSON, but no error code"),
+        (502, "text/very-secret", b"<html>", "HTTP 502 with text/***"),
+    ],
+)
+def test_what_came_back_in_place_of_an_answer_is_said_in_short(status: int, kind: str, body: bytes, told: str) -> None:
+    found = problem_of(status, body, {"content-type": kind} if kind else {}, hidden=("very-secret",))
+    assert (found.code, found.message, found.http_status) == ("UnreadableAnswer", told, status)
+    assert found.delivery is Delivery.UNKNOWN
+
+
+def test_a_success_with_an_error_code_in_place_of_the_job_is_none() -> None:
+    body = json.dumps({"Code": "InternalError", "Message": "m", "RequestId": "r", "Id": None}).encode()
+    with pytest.raises(EsaError, match="HTTP 200 with the error code InternalError and without Id") as caught:
+        read_json(Answer(200, {}, body), payload="Id")
+    problem = caught.value.problem
+    assert (problem.code, problem.delivery, problem.request_id) == ("UnreadableAnswer", Delivery.UNKNOWN, "r")
+    assert read_json(Answer(200, {}, b'{"Code": "Success", "Id": "x"}'), payload="Id")[0]["Id"] == "x"
 
 
 def test_a_known_status_line_alone_is_no_refusal() -> None:
@@ -76,6 +107,47 @@ def test_the_pause_is_in_milliseconds_above_zero_and_bounded(text: str, seconds:
 def test_a_pause_makes_an_unknown_code_throttling(status: int) -> None:
     found = problem_of(status, {"Code": "Busy", "Message": "m"}, {"x-acs-retry-after": "80"})
     assert (found.error_class, found.reason, found.retry_after) == (ErrorClass.TRANSIENT, Reason.THROTTLED, 0.08)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>slow down</html>", {"Message": "slow down"}])
+def test_429_without_a_code_is_throttling_and_says_when_to_come_back(body: object) -> None:
+    found = problem_of(429, body, {"retry-after": "7"})
+    assert found.code == "TooManyRequests"
+    assert found.message.startswith("HTTP 429 with ")
+    assert (found.error_class, found.reason) == (ErrorClass.TRANSIENT, Reason.THROTTLED)
+    assert (found.delivery, found.retry_after) == (Delivery.REFUSED, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "86400"}, 120.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": "7", "x-acs-retry-after": "80"}, 0.08),
+    ],
+)
+def test_the_general_header_counts_in_seconds_where_esa_has_no_wish_of_its_own(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert problem_of(503, {"Code": "ServiceUnavailable"}, headers).retry_after == seconds
+
+
+def test_the_general_header_does_not_make_an_unknown_code_throttling() -> None:
+    assert problem_of(400, {"Code": "SomethingNew"}, {"retry-after": "7"}).reason is Reason.ESA_ERROR
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("InvalidTimeStamp.Expired", "no; the clock of the operator's machine is off"),
+        ("InvalidAction.NotFound", "no; the endpoint is wrong"),
+    ],
+)
+def test_a_code_that_is_a_riddle_comes_with_its_cure(code: str, told: str) -> None:
+    message = problem_of(400, {"Code": code, "Message": "no."}).message
+    assert message.startswith(told)
+    assert "NTP" in message or "ENDPOINT" in message
 
 
 def test_a_pause_does_not_make_a_known_code_throttling() -> None:

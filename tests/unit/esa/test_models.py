@@ -34,7 +34,7 @@ RESET_ANSWER = {
 
 
 def test_every_field_of_the_documented_answer_is_read() -> None:
-    assert read_job(RESET_ANSWER, "15C66C7B") == EsaJob(
+    assert read_job(RESET_ANSWER, "15C66C7B", "665d3af3621bccf3fe29e1a4") == EsaJob(
         id="665d3af3621bccf3fe29e1a4",
         request_id="15C66C7B",
         ali_uid="15685865xxx14622",
@@ -54,15 +54,49 @@ def test_every_field_of_the_documented_answer_is_read() -> None:
 
 
 def test_what_is_missing_or_new_does_not_hurt() -> None:
-    job = read_job({"Id": "x", "UrlCount": "12", "InsertWay": "testBox", "CreatedAt": "2023-06-05T10:04:20+0800"}, "")
+    job = read_job(
+        {"Id": "x", "UrlCount": "12", "InsertWay": "testBox", "CreatedAt": "2023-06-05T10:04:20+0800"}, "", "x"
+    )
     assert (job.url_count, job.insert_way, job.created_at) == (12, "testBox", "2023-06-05T02:04:20Z")
-    assert job.url_submitted == 0
+
+
+@pytest.mark.parametrize("garbled", [{}, None, [], True, {"a": 1}])
+def test_what_an_answer_does_not_tell_is_not_known(garbled: object) -> None:
+    names = RESET_ANSWER.keys() - {"Id", "RequestId"}
+    answer = {"Id": "x"} | ({} if garbled == {} else dict.fromkeys(names, garbled))
+    assert read_job(answer, "r", "x") == EsaJob("x", "r")
+    assert read_job({"Id": "x", "CreatedAt": "yesterday", "UrlCount": "many", "SiteId": -1}, "r", "x") == EsaJob(
+        "x", "r"
+    )
+
+
+def test_an_empty_text_and_zero_are_told() -> None:
+    texts = {name: "" for name, value in RESET_ANSWER.items() if isinstance(value, str)}
+    counts = {name: 0 for name, value in RESET_ANSWER.items() if isinstance(value, int)}
+    job = read_job(texts | counts | {"Id": "x"}, "r", "x")
+    assert {type(value) for value in dataclasses.astuple(job)} == {str, int}
+
+
+@pytest.mark.parametrize("found", ["y", "xx", "x x", 7])
+def test_an_answer_about_another_job_may_have_been_a_reset_of_it(found: object) -> None:
+    problem = _problem_of(lambda: read_job({"Id": found, "UrlCount": 1}, "r", "x"))
+    assert problem is not None
+    assert (problem.code, problem.delivery) == ("UnreadableAnswer", Delivery.UNKNOWN)
+
+
+def test_the_id_is_the_one_that_was_asked_for_whatever_its_case() -> None:
+    assert read_job({"Id": " 66AB "}, "r", "66ab").id == "66ab"
+
+
+def test_a_page_leaves_out_the_jobs_of_another_site() -> None:
+    entries = [{"Id": "a", "SiteId": 7}, {"Id": "b", "SiteId": 8}, {"Id": "c"}, {"Id": "d", "SiteId": 0}]
+    assert [job.id for job in read_job_page({"Jobs": entries}, "", 7).jobs] == ["a", "c"]
 
 
 @pytest.mark.parametrize("answer", [None, [], "text", 3, {}, {"Id": ""}, {"Id": None}, {"Id": {}}, {"RequestId": "r"}])
 def test_an_answer_without_a_job_may_have_been_a_reset(answer: object) -> None:
     with pytest.raises(EsaError) as caught:
-        read_job(answer, "r")
+        read_job(answer, "r", "x")
     problem = caught.value.problem
     assert (problem.code, problem.error_class, problem.delivery) == (
         "UnreadableAnswer",
@@ -73,16 +107,16 @@ def test_an_answer_without_a_job_may_have_been_a_reset(answer: object) -> None:
 
 @pytest.mark.parametrize("total", ["2", 2])
 def test_a_page_counts_its_total_as_text_or_number(total: object) -> None:
-    page = read_job_page({"Jobs": [{"Id": "a"}, {"Name": "no id"}, "junk", {"Id": "b"}], "TotalCount": total}, "r")
+    page = read_job_page({"Jobs": [{"Id": "a"}, {"Name": "no id"}, "junk", {"Id": "b"}], "TotalCount": total}, "r", 1)
     assert ([job.id for job in page.jobs], page.total) == (["a", "b"], 2)
 
 
 def test_an_empty_site_may_leave_its_list_out() -> None:
-    assert read_job_page({"TotalCount": "0"}, "").jobs == ()
+    assert read_job_page({"TotalCount": "0"}, "", 1).jobs == ()
     with pytest.raises(EsaError):
-        read_job_page({"TotalCount": "3"}, "")
+        read_job_page({"TotalCount": "3"}, "", 1)
     with pytest.raises(EsaError):
-        read_job_page({"RequestId": "r"}, "")
+        read_job_page({"RequestId": "r"}, "", 1)
 
 
 def test_windows_are_read_with_their_times_in_utc() -> None:
@@ -132,6 +166,8 @@ _QUERY = re.compile(r"https?://[^\s?#\"'<>]*[?#]", re.IGNORECASE)
 
 def _assert_clean(value: Any) -> None:
     for item in dataclasses.astuple(value):
+        if item is None:
+            continue
         if isinstance(item, int):
             assert 0 <= item <= INT64_MAX
         else:
@@ -153,8 +189,8 @@ def _problem_of(call: Callable[[], object]) -> Problem | None:
 def test_any_json_is_clean_or_unreadable(fields: Any) -> None:
     found: list[object] = []
     problems = [
-        _problem_of(lambda: found.append(read_job(fields, "r"))),
-        _problem_of(lambda: found.extend(read_job_page(fields, "r").jobs)),
+        _problem_of(lambda: found.append(read_job(fields, "r", "x"))),
+        _problem_of(lambda: found.extend(read_job_page(fields, "r", 1).jobs)),
         _problem_of(lambda: found.extend(read_executions(fields, "r"))),
     ]
     for problem in problems:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esa_preload_operator.domain.errors import EsaError, Reason
+from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.esa.accounts import AccountPool, Policy
 from esa_preload_operator.esa.transport import Connections
 from support.raw_server import RawConnection, RawServer
@@ -34,11 +35,11 @@ async def test_renewed_credentials_are_a_new_account_with_the_old_rate(bench: Be
     pool = pool_of(bench)
     first = await pool.account("ops", None)
     assert await pool.account("ops", None) is first
-    assert first.reserve(2) == 0
+    assert first.admit(ObjectRef("a", "one"), 2, lambda: None)
     bench.now += 3600
     second = await pool.account("ops", None)
     assert second.id != first.id
-    assert second.reserve(1) > 0
+    assert not second.admit(ObjectRef("a", "one"), 1, lambda: None)
 
 
 async def test_a_call_under_way_keeps_its_credentials(bench: Bench) -> None:

@@ -6,7 +6,7 @@ local keys = {"resetRequested", "esa.preload-operator.io/resetRequested"}
 -- The account's owner has to act; conditions alone look like those of an outage that time heals.
 local blocking = {
   AccessDenied = true, CredentialsInvalid = true, CredentialsMissing = true, CredentialsNotAllowed = true,
-  QuotaExceeded = true
+  QuotaExceeded = true, AccountUnusable = true, EsaError = true
 }
 -- The operator does not look at requests of such a resource, so it would be Progressing for ever.
 local deaf = {JobClaimed = true, CRDOutdated = true, InvalidSpec = true}
