@@ -155,6 +155,7 @@ def proves_reset(intent: ResetState, job: EsaJob, rules: Rules) -> bool:
         rules.confirm_by_progress
         and intent.submitted_before is not None
         and job.id in ("", intent.job_id)
+        and job.url_submitted is not None
         and job.url_submitted < intent.submitted_before
     )
 

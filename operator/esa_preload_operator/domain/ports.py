@@ -129,7 +129,7 @@ class Involved:
 class EventLog(Protocol):
     """Events that people see in `kubectl describe`."""
 
-    def post(self, involved: Involved, reason: Reason, message: str, *, warning: bool) -> None:
+    def post(self, involved: Involved, reason: str, message: str, *, warning: bool) -> None:
         """Have an Event posted soon, or counted up if the same one was posted before.
 
         It never waits and never raises: an Event is no promise.

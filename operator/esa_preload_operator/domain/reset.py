@@ -58,7 +58,6 @@ def _held_until(local: LocalState, view: View, now: Moment, rules: Rules) -> tup
     The last reset's time may come from another clock, so nothing is held longer than the interval from when this
     process first knew of that reset.
     """
-<<<<<<< HEAD
     if view.last_reset is None or interval(view, rules) <= 0:
         return replace(local, held=None), None
     held = local.held
@@ -68,15 +67,6 @@ def _held_until(local: LocalState, view: View, now: Moment, rules: Rules) -> tup
     by_process = now.wall + held.since + interval(view, rules) - now.monotonic
     due = min(by_clock, by_process)
     return replace(local, held=held), due if due > now.wall else None
-=======
-    return (
-        rules.confirm_by_progress
-        and intent.submitted_before is not None
-        and job.id in ("", intent.job_id)
-        and job.url_submitted is not None
-        and job.url_submitted < intent.submitted_before
-    )
->>>>>>> 50a466bf9919db8a7d9a05ccbf5158823c46984a
 
 
 def after_failed_look(view: View, problem: Problem, now: Moment) -> Write | None:

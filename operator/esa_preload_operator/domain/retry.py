@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from esa_preload_operator.domain.values import Backoff, Moment
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
+from esa_preload_operator.domain.values import Backoff, Moment
 
 _THROTTLED: Final = 2.0
 """Seconds; short and always the same, because the account's throttle holds the rate."""

@@ -1,12 +1,7 @@
 """From a decision to the status that the API server is to keep."""
 
-<<<<<<< HEAD
 from collections.abc import Mapping
 from typing import Any, Final
-=======
-from dataclasses import replace
-from typing import Any
->>>>>>> 50a466bf9919db8a7d9a05ccbf5158823c46984a
 
 from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.conditions import judged, shows, urls_as_shown, with_urls
@@ -128,7 +123,6 @@ def _signing(signing: Signing) -> dict[str, str]:
 def merged(shown: EsaJob, told: EsaJob, job_id: str) -> EsaJob:
     """Return what is known of a job after an answer: what the answer does not tell stays as it was.
 
-<<<<<<< HEAD
     What was shown of another job does not stay.
     """
     base = shown if shown.id in {told.id, job_id} else EsaJob("")
@@ -139,169 +133,12 @@ def merged(shown: EsaJob, told: EsaJob, job_id: str) -> EsaJob:
 def progress(job: EsaJob) -> int:
     """Return the percentage of the job's URLs that are submitted, from 0 to 100; a job without URLs is at 0."""
     return min(100, (job.url_submitted or 0) * 100 // job.url_count) if job.url_count else 0
-=======
-
-def _status_of(signing: Signing | None) -> SigningStatus | None:
-    return None if signing is None else SigningStatus(nonce=signing.nonce, date=signing.date, signer=signing.signer)
-
-
-def composed(job: ScheduledPreloadJob, write: Write, wall: float) -> Status:
-    """Return the whole status that a write of the reset protocol stores."""
-    record = write.record
-    changes: dict[str, Any] = {
-        "reset": _reset_of(record),
-        "handled_resets": dict(write.handled),
-        "next_reset_time": format_time(write.due) if write.due is not None else None,
-    }
-    if record is not None and record.phase == Phase.SUCCEEDED and write.outcome:
-        changes["last_reset_time"] = record.finished_at
-    return _with_verdict(job, changes, write.job, _verdict(job, write), wall)
-
-
-def refreshed(job: ScheduledPreloadJob, seen: EsaJob, wall: float) -> Status:
-    """Return the status with what ESA says about the job now."""
-    verdict = _healthy(job)
-    return _with_verdict(job, {}, seen, verdict, wall)
-
-
-def acknowledged(job: ScheduledPreloadJob, wall: float) -> Status:
-    """Return the status after a change of the spec that ESA need not be asked about."""
-    return _with_verdict(job, {}, None, _healthy(job), wall)
-
-
-def troubled(job: ScheduledPreloadJob, problem: Problem, wall: float) -> Status:
-    """Return the status with a problem that is not about one reset."""
-    return _with_verdict(job, {}, None, verdict_of(problem), wall)
-
-
-def is_healthy(status: Status) -> bool:
-    """Say whether the resource was seen to work and nothing has contradicted it since."""
-    ready = find(status.conditions, READY)
-    return ready is not None and ready.status == "True"
-
-
-def _verdict(job: ScheduledPreloadJob, write: Write) -> Verdict | None:
-    """Return what the conditions must say; None keeps them, because the write knows nothing new."""
-    if write.problem is not None:
-        return verdict_of(write.problem)
-    record = write.record
-    phase = record.phase if record is not None else ""
-    ready = find(job.status.conditions, READY)
-    works = write.job is not None or (ready is not None and ready.status == "True")
-    if not works:
-        return None
-    if phase == Phase.IN_FLIGHT and record is not None:
-        return Verdict(State.RESETTING, Reason.RESETTING, f"resetting ESA job {record.job_id}")
-    if phase == Phase.HELD and record is not None:
-        return Verdict(State.HELD, Reason.HELD, record.message)
-    if phase == Phase.FAILED:
-        return None
-    return _ready(job)
-
-
-def _healthy(job: ScheduledPreloadJob) -> Verdict | None:
-    """Return the verdict after ESA told about the job: a reset that failed for another reason keeps its word."""
-    reset = job.status.reset
-    ready = find(job.status.conditions, READY)
-    if reset is not None and reset.phase == Phase.HELD:
-        return Verdict(State.HELD, Reason.HELD, reset.message or "")
-    if reset is not None and reset.phase in (Phase.IN_FLIGHT, Phase.RETRYING):
-        return None
-    lost = {Reason.JOB_NOT_FOUND, Reason.INVALID_JOB_ID}
-    if reset is not None and reset.phase == Phase.FAILED and ready is not None and ready.status == "False":
-        unchanged = job.status.observed_generation == job.metadata.generation
-        if ready.reason not in lost and unchanged:
-            return None
-    return _ready(job)
-
-
-def _ready(job: ScheduledPreloadJob) -> Verdict:
-    return Verdict(State.READY, Reason.READY, f"ESA job {job.spec.job_id} can be reset")
-
-
-def _with_verdict(
-    job: ScheduledPreloadJob, changes: dict[str, Any], seen: EsaJob | None, verdict: Verdict | None, wall: float
-) -> Status:
-    generation = job.metadata.generation
-    now = format_time(wall)
-    conditions = list(job.status.conditions)
-    if verdict is not None:
-        conditions = judged(conditions, verdict, generation, now)
-    if seen is not None:
-        known = completed(seen, job.status)
-        conditions = with_urls(conditions, known, generation, now)
-        changes |= _fields(job, known, now)
-    changes |= {"observed_generation": generation, "conditions": conditions}
-    return job.status.model_copy(update=changes)
-
-
-_TOLD = (
-    "ali_uid",
-    "created_at",
-    "domains",
-    "error_info",
-    "failed_file_oss",
-    "file_id",
-    "insert_way",
-    "name",
-    "site_id",
-    "task_submitted",
-    "task_type",
-    "url_count",
-    "url_submitted",
-)
-"""Fields of a job that have the same name in a status."""
-
-
-def _fields(job: ScheduledPreloadJob, seen: EsaJob, now: str) -> dict[str, Any]:
-    """Return the fifteen fields of ESA's answer under the status' names, and what is derived from them."""
-    return {
-        "request_id": seen.request_id or job.status.request_id,
-        "ali_uid": seen.ali_uid or None,
-        "created_at": seen.created_at or None,
-        "domains": seen.domains or None,
-        "error_info": seen.error_info or None,
-        "failed_file_oss": seen.failed_file_oss or None,
-        "file_id": seen.file_id or None,
-        "job_id": seen.id or job.spec.job_id,
-        "insert_way": seen.insert_way or None,
-        "name": seen.name or None,
-        "site_id": seen.site_id or None,
-        "task_submitted": seen.task_submitted,
-        "task_type": seen.task_type or None,
-        "url_count": seen.url_count,
-        "url_submitted": seen.url_submitted,
-        "progress": progress(seen),
-        "refreshed_at": now,
-    }
-
-
-def progress(job: EsaJob) -> int:
-    """Percent of the job's URLs that are submitted, from 0 to 100; a job without URLs is at 0."""
-    return min(100, (job.url_submitted or 0) * 100 // job.url_count) if job.url_count else 0
-
-
-def completed(job: EsaJob, status: Status) -> EsaJob:
-    """Return the job with what the answer does not tell as the status shows it, if the status is about this job."""
-    if status.job_id not in {None, job.id}:
-        return job
-    return replace(job, **{name: getattr(status, name) for name in _TOLD if getattr(job, name) is None})
->>>>>>> 50a466bf9919db8a7d9a05ccbf5158823c46984a
 
 
 def facts(job: EsaJob) -> tuple[object, ...]:
     """Return what a refresh compares: everything that ESA says about the job but the request's own id."""
-<<<<<<< HEAD
     return (job.id, *(getattr(job, name) or _NOTHING for name in _FACTS))
 
 
 _NOTHING: Final = 0
 """Stands for what is empty, zero or not told: the status shows none of them differently."""
-=======
-    return job.id, *(getattr(job, name) or None for name in _TOLD)
-
-
-def stored_facts(status: Status) -> tuple[object, ...]:
-    """Return the same facts as the status shows them."""
-    return status.job_id or "", *(getattr(status, name) or None for name in _TOLD)
->>>>>>> 50a466bf9919db8a7d9a05ccbf5158823c46984a

@@ -3,7 +3,7 @@
 import random
 import time
 
-from esa_preload_operator.domain.reset_values import Moment
+from esa_preload_operator.domain.values import Moment
 
 
 class Clock:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from esa_preload_operator.domain.errors import EsaError, ErrorClass, Problem, Reason
+from esa_preload_operator.domain.errors import ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.ports import Accounts, EsaAccount, ObjectRef
 from esa_preload_operator.domain.retry import retry_delay
@@ -148,11 +148,7 @@ class Refresher:
         begun = self.clock.monotonic()
         try:
             account = await self._account(group, key)
-<<<<<<< HEAD
             jobs = await account.list_jobs(key[2], key[0])
-=======
-            jobs = await account.list_jobs(key[2], key[0])
->>>>>>> 50a466bf9919db8a7d9a05ccbf5158823c46984a
         except EsaError as error:
             self._failed(key, group, error.problem, begun)
         else:
@@ -184,26 +180,10 @@ class Refresher:
         group.problem, group.failing_since, group.failures = None, None, 0
         for ref, member in list(group.members.items()):
             member.rounds_left = max(0, member.rounds_left - 1)
-<<<<<<< HEAD
             fact = self._news(ref, member, jobs.get(member.job_id), begun)
             if fact is not None:
                 member.told = ""
                 self._tell(ref, member, fact, key[1], begun)
-=======
-            record = self.records.get(ref)
-            if record is None or member.since >= begun:
-                continue
-            job = jobs.get(member.job_id)
-            troubled, record.site_problem = record.site_problem is not None, None
-            if job is None:
-                record.needs_verification = True
-                self.wake(ref)
-            elif hash(facts(job)) != member.known or troubled:
-                record.pending_refresh = job
-                if 0 < (job.url_submitted or 0) < (job.url_count or 0):
-                    member.rounds_left = _ACTIVE_ROUNDS
-                self.wake(ref)
->>>>>>> 50a466bf9919db8a7d9a05ccbf5158823c46984a
         active = any(member.rounds_left for member in group.members.values())
         now = self.clock.now()
         every = self.active_every if active else self.idle_every

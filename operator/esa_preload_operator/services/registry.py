@@ -35,7 +35,6 @@ class TrackedResource:
     """The status that is being written, and to what; the watch may show it before the answer comes."""
     unannounced: Write | None = None
     """A write whose answer was lost: if it was stored after all, its Event and its count are still due."""
-<<<<<<< HEAD
     confirmed: bool = False
     """ESA has shown the job to this resource's own credentials."""
 
@@ -43,18 +42,6 @@ class TrackedResource:
     def seniority(self) -> tuple[bool, float, str]:
         """What decides between several resources about one job: the confirmed ones first, of these the oldest."""
         return not self.confirmed, self.created, self.uid
-=======
-    pending_refresh: EsaJob | None = None
-    """What a refresh found and the status does not show yet."""
-    needs_verification: bool = False
-    """A refresh missed the job, or something failed: look at it again."""
-    credentials_verified: bool = False
-    """ESA has told about the job with these credentials, so that another change of the spec needs no look."""
-    retry_at: float = 0.0
-    failures: int = 0
-    site_problem: Problem | None = None
-    """Why the refresh of the resource's site fails, if its account's owner has to act."""
->>>>>>> 50a466bf9919db8a7d9a05ccbf5158823c46984a
 
     def is_writing(self, body: Mapping[str, Any]) -> bool:
         """Return whether an object shows just what is being written, so that it tells nothing new."""

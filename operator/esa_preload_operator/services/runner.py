@@ -12,7 +12,19 @@ from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, P
 from esa_preload_operator.domain.plan import advance
 from esa_preload_operator.domain.ports import Accounts, EsaAccount, JobStore, Leadership, ObjectRef
 from esa_preload_operator.domain.signing import Signing
-from esa_preload_operator.domain.steps import Ask, Call, GetJob, Input, Observed, Read, Returned, Step, Stored, Wait, Write
+from esa_preload_operator.domain.steps import (
+    Ask,
+    Call,
+    GetJob,
+    Input,
+    Observed,
+    Read,
+    Returned,
+    Step,
+    Stored,
+    Wait,
+    Write,
+)
 from esa_preload_operator.domain.values import Rules
 from esa_preload_operator.domain.view import View, view_of
 from esa_preload_operator.services.clock import Clock

@@ -95,9 +95,11 @@ class Writer:
         elif finding is not None and finding.state in _BAD and not shows(write.view.shown.conditions, finding):
             logger.warning("%s: %s", tracked.ref, finding.message)
             self.events.post(involved, finding.reason, finding.message, warning=True)
-        made = bool(write.outcome) and write.job is not None
-        said = rejected(view.shown.conditions) if made else newly_rejected(write.view.shown.conditions, view.shown.conditions)
-        if said is not None and write.job is not None:
+        if write.job is None:
+            return
+        before, after = write.view.shown.conditions, view.shown.conditions
+        said = rejected(after) if write.outcome else newly_rejected(before, after)
+        if said is not None:
             self.events.post(involved, Reason.URLS_REJECTED, said, warning=True)
 
 
