@@ -22,6 +22,7 @@ from esa_preload_operator.k8s.lease import Elector, NoElection
 from esa_preload_operator.k8s.secrets import SecretCache
 from esa_preload_operator.runtime.app import App
 from esa_preload_operator.runtime.health import Health
+from esa_preload_operator.runtime.intake import Intake
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
 from esa_preload_operator.runtime.settings import Settings, SettingsError
@@ -94,6 +95,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         clock=clock,
     )
     reconciler = Reconciler(ports, rules_of(settings, identity), records, refresher)
+    health = _health(settings, queue, metrics, records)
     app = App(
         settings=settings,
         connection=connection,
@@ -105,8 +107,9 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         records=records,
         refresher=refresher,
         reconciler=reconciler,
+        intake=Intake(settings.namespaces, records, reconciler, queue, health, metrics),
         metrics=metrics,
-        health=_health(settings, queue, metrics, records),
+        health=health,
         traces=traces,
     )
     return app

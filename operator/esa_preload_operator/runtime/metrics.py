@@ -56,6 +56,12 @@ class Metrics(QueueMetrics):
         )
         self._leader = self._gauge("leader", "1 while this process leads.")
         self._watch = self._gauge("watch_last_seen_timestamp_seconds", "When the watch showed life last.")
+        self._denied = Gauge(
+            "esa_operator_watch_denied",
+            "1 while the operator has no right to list or watch the resources of a namespace; * stands for all.",
+            ("namespace",),
+            registry=self.registry,
+        )
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:
@@ -129,6 +135,10 @@ class Metrics(QueueMetrics):
     def watch_seen(self, epoch: float) -> None:
         """Tell when the watch showed life last."""
         self._watch.set(epoch)
+
+    def watch_denied(self, namespace: str, *, denied: bool) -> None:
+        """Tell whether the operator may not watch a namespace that it was told to watch."""
+        self._denied.labels(namespace).set(1 if denied else 0)
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""

@@ -60,7 +60,7 @@ class Reconciler:
         if self.ports.clock.monotonic() >= self.ports.leadership.valid_until():
             raise LeadershipLostError
         body = seen if seen is not None else await self.ports.store.read(ref)
-        if body is None:
+        if body is None or self._is_gone(body):
             self.forget(ref)
             return None
         job, complaint = read_job(body)
@@ -84,6 +84,11 @@ class Reconciler:
             self._track(record, run.job)
             return rest.until
         return soonest(rest.until, await self._look_after(record, run.job))
+
+    def _is_gone(self, body: Mapping[str, Any]) -> bool:
+        """Say whether the body was read before a deletion that the watch has told of since."""
+        uid, version = body["metadata"]["uid"], int(body["metadata"]["resourceVersion"])
+        return self.records.tombstones.is_gone(uid, version)
 
     def glance(self, body: Mapping[str, Any]) -> bool:
         """Say whether there is nothing to do for what the watch delivered, without any I/O.

@@ -11,6 +11,7 @@ from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.reset_values import LocalState, Write
 from esa_preload_operator.resources.job import ScheduledPreloadJob, Status
+from esa_preload_operator.services.tombstones import Tombstones
 
 _IDLE = LocalState()
 
@@ -65,6 +66,7 @@ class Registry:
 
     _by_ref: dict[ObjectRef, TrackedResource] = field(default_factory=dict)
     _by_job: dict[str, list[TrackedResource]] = field(default_factory=dict)
+    tombstones: Tombstones = field(default_factory=Tombstones)
 
     def __iter__(self) -> Iterator[TrackedResource]:
         """All records, in no order."""
