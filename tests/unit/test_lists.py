@@ -53,11 +53,11 @@ class CountingReader(ListReader):
         self.parsed = 0
         scan = self._scan
 
-        def counting(text: str, at: int) -> tuple[Any, int]:
+        def counting(text: str, at: int = 0) -> tuple[Any, int]:
             self.parsed += len(text) - at
             return scan(text, at)
 
-        self._scan = counting
+        self._scan = counting  # type: ignore[assignment] # its parameters are named otherwise
 
 
 def test_the_parser_reads_large_objects_a_few_times_and_not_once_for_each_chunk() -> None:

@@ -219,7 +219,9 @@ class Feed:
         if 0 < number < before:
             self._newest = number
             self._sink.rewound(self._scope)
-            raise _RelistError("rewound", f"resourceVersion has gone back from {before} to {number}: etcd was restored")
+            raise _RelistError(
+                "restored", f"resourceVersion has gone back from {before} to {number}: etcd was restored"
+            )
         return number
 
     async def _retry(self, error: Exception) -> None:
