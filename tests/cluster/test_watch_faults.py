@@ -12,7 +12,7 @@ from control_plane import ControlPlane
 from support.api import Api, job_body, jobs_path
 from support.api_proxy import ApiProxy, Match
 from support.world import World, new_world
-from support.writes import INTENT, OUTCOME, write_of
+from support.writes import OUTCOME, write_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -224,24 +224,22 @@ async def test_a_crd_that_is_away_when_the_watch_begins_is_waited_for(world: Wor
 
 async def test_a_read_from_before_a_deletion_does_not_revive_the_resource(world: World, proxy: ApiProxy) -> None:
     world.seed(1)
-    world.create(1)
-    world.create(2, jobId=world.esa_id(1))
+    world.make_secret()
+    for number in (1, 2):
+        world.create(number, jobId=world.esa_id(1), credentialsSecretRef={"name": "esa-credentials"})
     await start(world, proxy)
-    await world.reason(1, "Ready")
-    await world.reason(2, "JobClaimed")
-    read = Match("GET", "/j1$")
-    asked, answered = proxy.hold(read), proxy.hold(read, after=True)
-    proxy.refuse(write_of(INTENT, 1), status=503, reason="ServiceUnavailable")
-    world.annotate(1, "t1")
-    await asked.met.wait()
-    world.annotate(1, None)  # so that nothing more is written for this resource, which would show that it is gone
-    asked.release()
+    await world.until(lambda: {world.condition(number).get("reason") for number in (1, 2)} == {"Ready", "JobClaimed"})
+    older, younger = (1, 2) if world.condition(1)["reason"] == "Ready" else (2, 1)
+    read = Match("GET", f"/j{older}$")
+    answered = proxy.hold(read, after=True)
+    renewed = {"accessKeyId": f"{world.access_key_id}2", "accessKeySecret": "secret"}
+    world.simulator.add_credentials([{**renewed, "aliUid": world.account}])
+    world.make_secret(**renewed)  # lets the operator read both resources
     await answered.met.wait()
-    world.api.call("DELETE", jobs_path(world.namespace, "j1"))
-    await world.reason(2, "Ready")
+    world.api.call("DELETE", jobs_path(world.namespace, f"j{older}"))
+    await world.reason(younger, "Ready")
     answered.release()
     await proxy.until(lambda: all(each.status is not None for each in proxy.requests(read)))
-    world.patch(2, {"metadata": {"labels": {"edited": "yes"}}})
-    world.annotate(2, "t1")
-    await world.handled(2, "t1")
+    world.annotate(younger, "t1")
+    await world.handled(younger, "t1")
     assert world.resets(1) == 1
