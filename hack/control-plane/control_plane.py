@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import ssl
@@ -125,6 +126,24 @@ class ControlPlane:
             grace: seconds that it has to end by itself; 0 kills it, and so all connections, at once.
         """
         self._children["kube-apiserver"].stop(grace=grace)
+        self._start_apiserver()
+
+    def save(self) -> None:
+        """Copies what etcd holds now, for `restore`."""
+        etcd = self._children["etcd"]
+        etcd.signal(signal.SIGSTOP)
+        try:
+            shutil.copytree(self.folder / "etcd", self.folder / "saved", dirs_exist_ok=True)
+        finally:
+            etcd.signal(signal.SIGCONT)
+
+    def restore(self) -> None:
+        """Starts both programs anew with the data of the last `save`, so resourceVersions go back."""
+        for name in ("kube-apiserver", "etcd"):
+            self._children[name].stop()
+        shutil.rmtree(self.folder / "etcd")
+        shutil.copytree(self.folder / "saved", self.folder / "etcd")
+        self._start_etcd()
         self._start_apiserver()
 
     def freeze(self) -> None:

@@ -130,11 +130,11 @@ class ApiProxy:
 
     def refuse(
         self, match: Match, *, status: int, reason: str, message: str = "refused by the test",
-        retry_after: int | None = None, times: int | None = 1,
+        retry_after: int | None = None, as_event: bool = False, times: int | None = 1,
     ) -> Rule:  # fmt: skip
-        """Answers a metav1.Status without forwarding; `retry_after` is in seconds."""
-        rule = Refusal(match, times, status=status, reason=reason, message=message, retry_after=retry_after)
-        return self._add(rule)
+        """Answers a metav1.Status without forwarding, as HTTP status or ERROR event; `retry_after` is in seconds."""
+        return self._add(Refusal(match, times, status=status, reason=reason, message=message,
+                                 retry_after=retry_after, as_event=as_event))  # fmt: skip
 
     def gone(self, match: Match | None = None, *, as_event: bool = True, times: int | None = 1) -> Rule:
         """Answers a watch 410 Expired: as an ERROR event in the stream, or else as the HTTP status."""

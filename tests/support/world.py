@@ -21,7 +21,7 @@ from support.operator_process import OperatorProcess
 from support.simulator import job_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from control_plane import ControlPlane
     from support.simulator import SimulatorProcess
@@ -167,8 +167,13 @@ class World:
 
     # --- operators ----------------------------------------------------------------------------------------------
 
-    def operator(self, kubeconfig: Path | None = None, *, pod: str = "", **settings: str) -> OperatorProcess:
-        """Start an operator for this namespace as it is shipped, but with short times; settings lack their prefix."""
+    def operator(
+        self, kubeconfig: Path | None = None, *, pod: str = "", also: Sequence[str] = (), **settings: str
+    ) -> OperatorProcess:
+        """Start an operator for this namespace as it is shipped, but with short times; settings lack their prefix.
+
+        `also` are more namespaces.
+        """
         values = {
             "ENDPOINT": self.simulator.url,
             "LEASE_NAMESPACE": self.namespace,
@@ -186,9 +191,8 @@ class World:
         }
         environment |= {**credentials, "PYTHONPATH": str(ROOT / "operator")} | ({"POD_ID": pod} if pod else {})
         path = kubeconfig or self.control_plane.kubeconfig(self.user)
-        return self.stack.enter_context(
-            OperatorProcess(self.folder, path, ("--namespace", self.namespace), **environment)
-        )
+        flags = tuple(flag for namespace in (self.namespace, *also) for flag in ("--namespace", namespace))
+        return self.stack.enter_context(OperatorProcess(self.folder, path, flags, **environment))
 
 
 @contextlib.contextmanager

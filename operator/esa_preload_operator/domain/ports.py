@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.domain.signing import Signing
 

@@ -2,32 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from http import HTTPStatus
-from json import JSONDecodeError
-from typing import Any, Final, cast
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
-import aiohttp
 import kopf
 
-from esa_preload_operator.handlers.wire import session_for
+from esa_preload_operator.handlers.wire import SERVER, Wire
+from esa_preload_operator.k8s.feed import Backoff
 from esa_preload_operator.resources.job import GROUP, PLURAL, VERSION
 from esa_preload_operator.runtime.app import App
 
+if TYPE_CHECKING:
+    import aiohttp
+
 logger = logging.getLogger(__name__)
-
-_RENEW_WATCH: Final = 60
-"""Seconds after which the API server ends a watch, so that a silent one shows."""
-
-
-class EndlessBackoff:
-    """Seconds between tries while the API server is away: never give up."""
-
-    def __iter__(self) -> Iterator[float]:
-        """Begin anew for each request."""
-        yield from (0.2, 0.5, 1, 2, 3)
-        while True:
-            yield 5
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -50,34 +39,41 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.scanning.disabled = True
     settings.posting.enabled = False
-    settings.networking.error_backoffs = EndlessBackoff()
-    settings.networking.request_timeout = 120  # a list of 10,000 takes an API server under load half a minute
-    settings.networking.connect_timeout = 10
     settings.queueing.idle_timeout = 0.05
     settings.queueing.exit_timeout = 0.5
     settings.persistence.consistency_timeout = 0
     settings.persistence.diffbase_storage = NoDiffBase()
     settings.watching.chunk_size = None
-    settings.watching.server_timeout = _RENEW_WATCH
-    settings.watching.reconnect_backoff = 0.1
+    settings.watching.reconnect_backoff = 0  # the wire waits as long as it should
+    settings.watching.inactivity_timeout = 3600  # the wire sees silence sooner
+    settings.process.ultimate_exiting_timeout = None  # else kopf kills the process 10 min after a run has ended
     return settings
+
+
+class _Everything:
+    """All tasks of the event loop: kopf would cancel those that it takes for its own, running calls among them."""
+
+    def __contains__(self, _: object) -> bool:
+        """Contain each task."""
+        return True
 
 
 async def watch(app: App, install_signals: Callable[[], None]) -> None:
     """Watch until cancelled. kopf takes the signals of the process; `install_signals` takes them back."""
+    wire = Wire(app.connection, app.intake)
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def see(event: kopf.RawEvent, **_: Any) -> None:
-        app.observe(event["type"], event["object"])
+        wire.take(event)
 
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.AiohttpSession:
-        login = await app.login()
-        return kopf.AiohttpSession(server=login.server, aiohttp_session=session_for(login, app))
+        return kopf.AiohttpSession(server=SERVER, aiohttp_session=cast("aiohttp.ClientSession", wire))
 
-    settings = watch_settings()
+    settings, backoff = watch_settings(), Backoff()
     while True:
+        begun = time.monotonic()
         tasks = await kopf.spawn_tasks(
             registry=registry,
             settings=settings,
@@ -88,11 +84,8 @@ async def watch(app: App, install_signals: Callable[[], None]) -> None:
         )
         install_signals()
         try:
-            return await kopf.run_tasks(tasks, ignored=asyncio.all_tasks() - set(tasks))
-        except Exception as error:
-            # kopf lists anew after a 410 in the stream, but ends after one as the status, and when a list breaks off.
-            expired = getattr(error, "status", None) == HTTPStatus.GONE
-            if not expired and not isinstance(error, aiohttp.ClientPayloadError | TimeoutError | JSONDecodeError):
-                raise
-            logger.info("%s; listing anew", "the watch has expired" if expired else "a list broke off")
-            await asyncio.sleep(settings.watching.reconnect_backoff)
+            await kopf.run_tasks(tasks, ignored=cast("Any", _Everything()))
+        except Exception:  # the wire raises nothing to kopf, so this is a bug; the running calls should not suffer
+            logger.exception("the watch has ended and is started anew")
+        backoff.lasted(time.monotonic() - begun)
+        await asyncio.sleep(backoff.wait())

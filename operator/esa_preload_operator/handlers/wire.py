@@ -1,122 +1,190 @@
-"""kopf's HTTP session: lists, and echoes of what was written, are taken off the wire before kopf sees them."""
+"""kopf's HTTP session. It answers by itself what kopf asks, so that kopf meets no error and parses no object.
 
-import asyncio
-import ssl
-from collections.abc import AsyncIterator
+Lists go to the intake as they arrive. Of an event kopf gets no more than the object's name; the object, parsed once,
+waits in a stash until kopf calls the handler.
+"""
+
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
-from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, Self
 
-import aiohttp
-from aiohttp.connector import Connection
-from pydantic_core import from_json
+from pydantic_core import to_json
 from yarl import URL
 
-from esa_preload_operator.k8s.lists import ListReader
-from esa_preload_operator.k8s.login import ConnectionInfo
-from esa_preload_operator.resources.job import PLURAL
-from esa_preload_operator.runtime.app import App
+from esa_preload_operator.k8s.connection import Connection
+from esa_preload_operator.k8s.feed import Event, Feed
+from esa_preload_operator.resources.job import API_VERSION, GROUP, KIND, PLURAL, VERSION
+from esa_preload_operator.runtime.intake import ALL, Identity, Intake, identify
 
-_LIST_CHUNK: Final = 32 * 1024
-"""Bytes of a list that are taken apart at once, some milliseconds of work."""
+SERVER: Final = "http://kubernetes"
+"""What kopf takes for the address of the API server; requests go where the connection leads."""
+
+_RESOURCES: Final = f"/apis/{API_VERSION}"
+_STASH: Final = 8 << 20
+"""Bytes of JSON whose objects wait for kopf; beyond that an object is read when its turn comes."""
 
 
-class NewsStream:
-    """The lines of a watch. What tells nothing new becomes a bookmark, for which kopf starts no worker and no handler.
+def _kind(plural: str, kind: str, *, namespaced: bool) -> dict[str, Any]:
+    return {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": namespaced, "verbs": _VERBS}
 
-    Of the three events of a reset two are echoes of the operator's own writes.
-    """
 
-    def __init__(self, content: aiohttp.StreamReader, app: App) -> None:
-        self._content = content
-        self._app = app
+_VERBS: Final = ["get", "list", "watch", "patch"]
+_DISCOVERY: Final[Mapping[str, Any]] = {
+    "/api": {"versions": ["v1"]},
+    "/api/v1": {"resources": [_kind("namespaces", "Namespace", namespaced=False)]},
+    "/apis": {
+        "groups": [{"name": GROUP, "versions": [{"version": VERSION}], "preferredVersion": {"version": VERSION}}],
+    },
+    _RESOURCES: {"resources": [_kind(PLURAL, KIND, namespaced=True)]},
+}
+"""What kopf learns about the API server: a CRD that is missing is waited for where the list is made."""
 
-    def __getattr__(self, name: str) -> Any:
-        """Leave all else to aiohttp."""
-        return getattr(self._content, name)
 
-    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """Yield whole lines as they come, and in the end what was cut off."""
-        rest = b""
-        async for chunk in self._content.iter_chunked(size):
-            self._app.alive()
-            *lines, rest = (rest + chunk).split(b"\n")
-            if lines:
-                yield b"".join(self._sifted(line) + b"\n" for line in lines)
-        yield rest
+class Stash:
+    """Objects on their way through kopf: of each one the latest."""
 
-    def _sifted(self, line: bytes) -> bytes:
+    def __init__(self, room: int = _STASH) -> None:
+        self._room = room
+        self._objects: dict[str, tuple[Mapping[str, Any], int]] = {}
+
+    def put(self, uid: str, obj: Mapping[str, Any], size: int) -> None:
+        """Keep an object if there is room for it."""
+        self.pop(uid)
+        if size <= self._room:
+            self._objects[uid] = obj, size
+            self._room -= size
+
+    def pop(self, uid: str) -> Mapping[str, Any] | None:
+        """Return an object and forget it; None if it is not here."""
+        obj, size = self._objects.pop(uid, (None, 0))
+        self._room += size
+        return obj
+
+
+class Wire:
+    """Acts like the `aiohttp.ClientSession` that kopf asks for."""
+
+    closed: Final = False
+
+    def __init__(self, connection: Connection, intake: Intake) -> None:
+        self.headers: dict[str, str] = {}
+        self._connection = connection
+        self._intake = intake
+        self._stash = Stash()
+        self._feeds: dict[str, Feed] = {}
+
+    async def request(self, *, method: str, url: str, **_: Any) -> "Answer":
+        """Answer one request of kopf once that can be done well, however long it takes.
+
+        Raises:
+            LookupError: kopf asks for something that it should not need.
+        """
+        asked = URL(url)
+        if method.upper() == "GET" and asked.path in _DISCOVERY:
+            return Answer(_DISCOVERY[asked.path])
+        if method.upper() != "GET" or not asked.path.endswith(f"/{PLURAL}"):
+            raise LookupError(f"kopf asks for {method} {asked.path}")
+        feed = self._feed(asked.path)
+        if asked.query.get("watch") == "true":
+            return Answer(None, self._sifted(feed, asked.query["resourceVersion"]))
+        return Answer({"items": [], "metadata": {"resourceVersion": await feed.list()}})
+
+    async def close(self) -> None:
+        """Do nothing: the connection is not kopf's."""
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Hand to the intake what an event of kopf stands for."""
+        identity = identify(event["object"])
+        obj = self._stash.pop(identity.uid)
+        if event["type"] == "DELETED":
+            self._intake.deleted(identity)
+        elif obj is None:
+            self._intake.missed(identity)
+        else:
+            self._intake.observe(obj)
+
+    def _feed(self, path: str) -> Feed:
+        if path not in self._feeds:
+            within = path.removeprefix(f"{_RESOURCES}/namespaces/")
+            scope = ALL if within == path else within.removesuffix(f"/{PLURAL}")
+            self._feeds[path] = Feed(self._connection, path, scope, self._intake)
+        return self._feeds[path]
+
+    async def _sifted(self, feed: Feed, since: str) -> AsyncIterator[bytes]:
+        async for event in feed.events(since):
+            if line := self._stub(event):
+                yield line + b"\n"
+
+    def _stub(self, event: Event) -> bytes:
+        """Return what kopf gets to know of an event.
+
+        What tells nothing new becomes a bookmark, for which kopf starts no worker and calls no handler: of the three
+        events of a reset two are echoes of the operator's own writes.
+        """
+        if event.kind == "ERROR":
+            return to_json({"type": event.kind, "object": event.object})
+        if event.kind == "BOOKMARK":
+            return _bookmark(event.version)
         try:
-            event = from_json(line)
-            if event["type"] not in {"ADDED", "MODIFIED"} or not self._app.knows(event["object"]):
-                return line
-            version = event["object"]["metadata"]["resourceVersion"]
-        except (ValueError, KeyError, TypeError):
-            return line  # kopf complains
-        return b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"%s"}}}' % version.encode()
+            identity = identify(event.object)
+        except ValueError:
+            self._intake.observe(event.object)
+            return _bookmark(event.version)
+        if event.kind == "DELETED":
+            self._intake.bury(identity)
+        elif self._intake.knows(event.object):
+            return _bookmark(event.version)
+        else:
+            self._stash.put(identity.uid, event.object, event.size)
+        return _name_of(event.kind, identity, event.version)
 
 
-def session_for(login: ConnectionInfo, app: App) -> aiohttp.ClientSession:
-    """Return an HTTP session for kopf that tells the app what happens on the wire."""
+class Answer:
+    """Acts like the `aiohttp.ClientResponse` that kopf reads."""
 
-    class SiftedResponse(aiohttp.ClientResponse):
-        """Hands over the objects of a list by itself: kopf takes ten times as long for each as we need for a look."""
+    status: Final = HTTPStatus.OK
 
-        async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-            """Sift the stream of a watch."""
-            await super().start(connection)
-            if _is_watch(self.url):
-                self.content = NewsStream(self.content, app)  # type: ignore[assignment]  # it acts like one
-            return self
+    def __init__(self, body: Any, lines: AsyncIterator[bytes] | None = None) -> None:
+        self._body = body
+        self._lines = lines
 
-        async def json(self, **options: Any) -> Any:
-            """Parse the body, and leave nothing of a list to kopf but its version."""
-            if self.status != HTTPStatus.OK or not self.url.path.endswith(f"/{PLURAL}"):
-                return await super().json(**options)
-            reader, begins = ListReader(), True
-            async for chunk in self.content.iter_chunked(_LIST_CHUNK):
-                app.listed(self.url.path, reader.feed(chunk), begins=begins, ends=False)
-                begins = False
-                await asyncio.sleep(0)  # what asks for a reset need not wait for the end of the list
-            body = reader.rest()
-            app.listed(self.url.path, (), begins=begins, ends=True)
-            return body
+    @property
+    def content(self) -> Self:
+        """The body as a stream."""
+        return self
 
-    headers = {"Authorization": f"{login.scheme or 'Bearer'} {login.token}"} if login.token else {}
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=_tls(login)),
-        headers=headers,
-        proxy=login.proxy_url,
-        trace_configs=[_trace(app)],
-        response_class=SiftedResponse,
-    )
+    async def json(self) -> Any:
+        """Return the body."""
+        return self._body
 
+    async def iter_chunked(self, _size: int) -> AsyncIterator[bytes]:
+        """Yield the lines of a watch."""
+        if self._lines is not None:
+            async for line in self._lines:
+                yield line
 
-def _is_watch(url: URL) -> bool:
-    return url.path.endswith(f"/{PLURAL}") and url.query.get("watch") == "true"
+    def close(self) -> None:
+        """Do nothing: a watch ends with the task that reads it."""
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Do nothing."""
 
 
-def _tls(login: ConnectionInfo) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=login.ca_path)
-    if login.certificate_path:
-        context.load_cert_chain(login.certificate_path, login.private_key_path)
-    if login.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+def _bookmark(version: str) -> bytes:
+    if not version:
+        return b""
+    return to_json({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": version}}})
 
 
-def _trace(app: App) -> aiohttp.TraceConfig:
-    trace = aiohttp.TraceConfig()
-
-    async def begun(_session: aiohttp.ClientSession, _context: SimpleNamespace, event: Any) -> None:
-        if _is_watch(event.url):
-            app.streaming(event.url.path)
-
-    async def ended(_session: aiohttp.ClientSession, _context: SimpleNamespace, event: Any) -> None:
-        if event.url.path.endswith(f"/{PLURAL}") and event.response.status == 200:
-            app.alive()
-
-    trace.on_request_start.append(begun)
-    trace.on_request_end.append(ended)
-    return trace
+def _name_of(kind: str, identity: Identity, version: str) -> bytes:
+    meta = {
+        "namespace": identity.ref.namespace,
+        "name": identity.ref.name,
+        "uid": identity.uid,
+        "resourceVersion": version,
+    }
+    return to_json({"type": kind, "object": {"apiVersion": API_VERSION, "kind": KIND, "metadata": meta}})

@@ -26,6 +26,8 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 
 _UNAUTHORIZED: Final = 401
 _LONGEST_RETRY_AFTER: Final = 300.0
+_CHUNK: Final = 32 * 1024
+"""Bytes of a long answer that are taken at once, some milliseconds of work."""
 _log = logging.getLogger(__name__)
 
 
@@ -139,8 +141,10 @@ class Connection:
         return answer
 
     @contextlib.asynccontextmanager
-    async def stream(self, path: str, query: Mapping[str, str], silence: float) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open a watch and yield its lines; they end when the API server ends it.
+    async def stream(
+        self, path: str, query: Mapping[str, str], silence: float, *, by_line: bool = True
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a watch and yield its lines, or a list and yield its bytes as they come; they end with the answer.
 
         `silence` is the seconds without a byte after which the connection counts as dead.
 
@@ -159,7 +163,7 @@ class Connection:
                     with contextlib.suppress(ConfigurationError):
                         await self._renew_login(number)
                 raise StreamRefusedError(refusal)
-            yield _lines(response)
+            yield _lines(response) if by_line else _chunks(response)
         finally:
             response.close()
 
@@ -239,7 +243,10 @@ async def connect(kubeconfig: str | None = None, context: str | None = None) -> 
 
     source = find_login(kubeconfig, context)
     # The client would read netrc in a thread for every request, and send cluster traffic through the egress proxy.
-    configuration = Configuration(client_session_kwargs={"trust_env": False, "middlewares": (_never_twice,)})
+    # Each watch holds a connection for good, so their number has no limit.
+    configuration = Configuration(
+        client_session_kwargs={"trust_env": False, "middlewares": (_never_twice,)}, connection_pool_maxsize=0
+    )
     await load_login(source, configuration)
     try:
         client = _client(configuration)
@@ -321,3 +328,9 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
                 yield b"".join([*rest, line])
                 rest = []
             rest.append(tail)
+
+
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    with _named_failures():
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            yield chunk

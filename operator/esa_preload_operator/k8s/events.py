@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from esa_preload_operator.domain.cleaning import cut, format_micro_time
-from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.ports import Involved
 from esa_preload_operator.k8s.connection import JSON, MERGE_PATCH, Answer, Connection, RequestError
 from esa_preload_operator.k8s.event_limits import EventLimits
@@ -120,12 +119,12 @@ class EventRecorder:
         """Seconds that the API server wants to hear of no Event."""
         self._told = -_TOLD_EVERY
 
-    def post(self, involved: Involved, reason: Reason, message: str, *, warning: bool) -> None:
+    def post(self, involved: Involved, reason: str, message: str, *, warning: bool) -> None:
         """Have an Event posted soon, or counted up if the same one was; beyond the limits it is dropped."""
         kind = "Warning" if warning else "Normal"
         note = cut(message, NOTE_BYTES)
         namespace = involved.ref.namespace
-        key = hashlib.sha256(repr((involved.uid, kind, reason.value, note)).encode()).digest()
+        key = hashlib.sha256(repr((involved.uid, kind, str(reason), note)).encode()).digest()
         now = time.time()
         waiting = self._outbox.get(namespace, key)
         if waiting is not None:
@@ -138,7 +137,7 @@ class EventRecorder:
             else:
                 posted.count += 1  # shown by the next one that is allowed
         else:
-            dropped = self._outbox.put(key, _Waiting(involved, kind, reason.value, note, now, now))
+            dropped = self._outbox.put(key, _Waiting(involved, kind, str(reason), note, now, now))
             if dropped is not None:
                 self._drop(dropped.involved, "the API server is too slow")
             self._news.set()

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from typing import Final
 
-from esa_preload_operator.domain.reset_values import Rules
+from esa_preload_operator.domain.values import Rules
 from esa_preload_operator.esa.accounts import AccountPool, Policy, ReadSecret
 from esa_preload_operator.esa.client import Observe
 from esa_preload_operator.esa.endpoint import resolve_endpoint
@@ -22,6 +22,7 @@ from esa_preload_operator.k8s.lease import Elector, NoElection
 from esa_preload_operator.k8s.secrets import SecretCache
 from esa_preload_operator.runtime.app import App
 from esa_preload_operator.runtime.health import Health
+from esa_preload_operator.runtime.intake import Intake
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
 from esa_preload_operator.runtime.settings import Settings, SettingsError
@@ -30,7 +31,8 @@ from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.reconcile import Reconciler
 from esa_preload_operator.services.refresh import Refresher
 from esa_preload_operator.services.registry import Registry
-from esa_preload_operator.services.reset import Ports
+from esa_preload_operator.services.runner import Runner
+from esa_preload_operator.services.writer import Writer
 
 LEASE_NAME: Final = "esa-preload-operator"
 _WORK_SLACK: Final = 120.0
@@ -80,21 +82,24 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         connection.namespace or _lease_namespace(settings, connection),
         read_secret=secret_cache.read,
         observe=traces.observing(metrics.called),
-        on_healed=lambda: app.own_credentials_healed(),  # noqa: PLW0108 - the app comes later
+        on_healed=lambda: app.own_credentials_recovered(),  # noqa: PLW0108 - the app comes later
     )
-    records = Registry()
+    registry = Registry()
     wake = functools.partial(queue.add, urgent=False)
-    refresher = Refresher(accounts, records, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
+    refresher = Refresher(accounts, registry, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
     events = EventRecorder(connection, pod, on_drop=metrics.event_dropped)
-    ports = Ports(
-        store=traces.store(JobRepository(connection)),
+    jobs = traces.store(JobRepository(connection))
+    runner = Runner(
+        jobs=jobs,
         accounts=accounts,
-        events=events,
         leadership=leadership,
-        observer=metrics,
         clock=clock,
+        writer=Writer(jobs, events, metrics, clock),
+        registry=registry,
+        resume=functools.partial(queue.add, urgent=True),
     )
-    reconciler = Reconciler(ports, rules_of(settings, identity), records, refresher)
+    reconciler = Reconciler(runner, rules_of(settings, identity), registry, refresher, wake)
+    health = _health(settings, queue, metrics, registry)
     app = App(
         settings=settings,
         connection=connection,
@@ -104,11 +109,12 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         events=events,
         leadership=leadership,
         queue=queue,
-        records=records,
+        registry=registry,
         refresher=refresher,
         reconciler=reconciler,
+        intake=Intake(settings.namespaces, registry, reconciler, queue, health, metrics),
         metrics=metrics,
-        health=_health(settings, queue, metrics, records),
+        health=health,
         traces=traces,
     )
     return app
@@ -124,12 +130,12 @@ def _lease_namespace(settings: Settings, connection: Connection) -> str:
     return settings.lease_namespace or connection.namespace or "default"
 
 
-def _health(settings: Settings, queue: WorkQueue, metrics: Metrics, records: Registry) -> Health:
+def _health(settings: Settings, queue: WorkQueue, metrics: Metrics, registry: Registry) -> Health:
     metrics.watch_gauges(
         depth=queue.depth,
         unfinished=queue.unfinished_work,
         longest=queue.longest_work,
-        resources=lambda: len(records),
+        resources=lambda: len(registry),
     )
     return Health(queue, metrics, work_limit=settings.request_timeout * 3 + _WORK_SLACK)
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,12 +29,21 @@ class Health:
     leading: bool = False
     synced: bool = False
     started: bool = False
+    notes: dict[str, str] = field(default_factory=dict)
+    """What does not work and keeps nothing else from working, by a key of its cause."""
     _seen: float = field(default_factory=time.monotonic)
 
     def watch_seen(self) -> None:
         """Note a sign of life from the watch: an event, or an answered list or watch request."""
         self._seen = time.monotonic()
         self.metrics.watch_seen(time.time())
+
+    def note(self, key: str, text: str | None) -> None:
+        """Show a line in the text of /readyz; None ends that."""
+        if text is None:
+            self.notes.pop(key, None)
+        else:
+            self.notes[key] = text
 
     def complaint(self) -> str:
         """Return what is wrong, or nothing. A standby watches nothing and is healthy."""
@@ -55,8 +64,9 @@ class Health:
         return self.complaint()
 
 
-def _answer(complaint: str) -> web.Response:
-    return web.Response(status=503 if complaint else 200, text=(complaint or "ok") + "\n")
+def _answer(complaint: str, notes: Iterable[str] = ()) -> web.Response:
+    lines = [complaint or "ok", *notes]
+    return web.Response(status=503 if complaint else 200, text="".join(f"{line}\n" for line in lines))
 
 
 async def serve(health: Health, *, health_port: int, metrics_port: int) -> Callable[[], Awaitable[None]]:
@@ -70,7 +80,7 @@ async def serve(health: Health, *, health_port: int, metrics_port: int) -> Calla
         return _answer(health.complaint())
 
     async def readyz(_request: web.Request) -> web.Response:
-        return _answer(health.unready())
+        return _answer(health.unready(), health.notes.values())
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=health.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})

@@ -12,7 +12,7 @@ from esa_preload_operator.resources.job import GROUP, PLURAL, VERSION
 from esa_preload_operator.runtime.app import App
 from esa_preload_operator.runtime.health import serve
 from esa_preload_operator.runtime.settings import SettingsError
-from esa_preload_operator.services.reset import LeadershipLostError
+from esa_preload_operator.services.runner import LeadershipLostError
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ async def _lead(app: App, watch: Watch) -> None:
         asyncio.create_task(app.events.run(), name="events"),
         asyncio.create_task(app.refresher.run(), name="refresh"),
     ]
-    queue = asyncio.create_task(app.queue.run(workers, app.traces.work(app.work)), name="queue")
+    queue = asyncio.create_task(app.queue.run(workers, app.traces.work(app.reconciler.reconcile)), name="queue")
     if isinstance(app.leadership, Elector):
         keeper = asyncio.create_task(app.leadership.keep(), name="lease")
         keeper.add_done_callback(lambda _task: leave(app))

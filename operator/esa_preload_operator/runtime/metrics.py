@@ -17,10 +17,10 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from esa_preload_operator.domain.errors import Reason
-from esa_preload_operator.domain.reset import TRIGGER
-from esa_preload_operator.domain.reset_values import Phase
+from esa_preload_operator.domain.reset_writes import TRIGGER
+from esa_preload_operator.domain.values import Phase
 from esa_preload_operator.runtime.queue import QueueMetrics
-from esa_preload_operator.services.reset import UNPROVEN
+from esa_preload_operator.services.writer import UNPROVEN
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RESULTS: Final = ("success", "retry", "error")
@@ -57,6 +57,12 @@ class Metrics(QueueMetrics):
         self._events_dropped = self._counter("events_dropped", "Events that were not posted, beyond the limits.")
         self._leader = self._gauge("leader", "1 while this process leads.")
         self._watch = self._gauge("watch_last_seen_timestamp_seconds", "When the watch showed life last.")
+        self._denied = Gauge(
+            "esa_operator_watch_denied",
+            "1 while the operator has no right to list or watch the resources of a namespace; * stands for all.",
+            ("namespace",),
+            registry=self.registry,
+        )
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:
@@ -134,6 +140,10 @@ class Metrics(QueueMetrics):
     def watch_seen(self, epoch: float) -> None:
         """Tell when the watch showed life last."""
         self._watch.set(epoch)
+
+    def watch_denied(self, namespace: str, *, denied: bool) -> None:
+        """Tell whether the operator may not watch a namespace that it was told to watch."""
+        self._denied.labels(namespace).set(1 if denied else 0)
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""

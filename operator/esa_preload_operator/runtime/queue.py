@@ -4,20 +4,20 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.runtime.dues import Dues
 from esa_preload_operator.runtime.turns import Turns
-from esa_preload_operator.services.reset import LeadershipLostError
+from esa_preload_operator.services.runner import LeadershipLostError
 
 logger = logging.getLogger(__name__)
 
-Body = Mapping[str, Any]
-Work = Callable[[ObjectRef, Body | None], Awaitable[float | None]]
+Work = Callable[[ObjectRef, View | None], Awaitable[float | None]]
 
 ITEMS: Final = 4096
 """Items kept for waiting resources; beyond that a resource is read when its turn comes."""
@@ -53,7 +53,7 @@ class WorkQueue:
     _turns: Turns = field(default_factory=Turns)
     _since: dict[ObjectRef, float] = field(default_factory=dict)
     """Resources that wait for a worker, and since when."""
-    _items: dict[ObjectRef, Body] = field(default_factory=dict)
+    _items: dict[ObjectRef, View] = field(default_factory=dict)
     _busy: dict[ObjectRef, float] = field(default_factory=dict)
     """Resources that a worker has, and since when."""
     _again: dict[ObjectRef, bool] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class WorkQueue:
     _timer: asyncio.TimerHandle | None = None
     _closing: bool = False
 
-    def add(self, ref: ObjectRef, item: Body | None = None, *, urgent: bool = False) -> None:
+    def add(self, ref: ObjectRef, item: View | None = None, *, urgent: bool = False) -> None:
         """Put a resource into the queue, with what its worker shall get; urgent is for those that ask for a reset."""
         self._items.pop(ref, None)
         if item is not None and len(self._items) < ITEMS:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from esa_preload_operator.domain.ports import JobStore, ObjectRef
-from esa_preload_operator.runtime.queue import Body, Work
+from esa_preload_operator.domain.view import View
+from esa_preload_operator.runtime.queue import Work
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -86,9 +87,9 @@ class Traces(NoTraces):
     def work(self, work: Work) -> Work:
         """Return a reconcile that is a span."""
 
-        async def traced(ref: ObjectRef, body: Body | None) -> float | None:
+        async def traced(ref: ObjectRef, view: View | None) -> float | None:
             with self.span("reconcile", _attributes(ref)):
-                return await work(ref, body)
+                return await work(ref, view)
 
         return traced
 

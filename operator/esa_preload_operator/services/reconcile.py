@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from esa_preload_operator.domain.conditions import READY, find
+from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.plan import advance
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.steps import CrdChanged, Fact, Read, Told, Wait
@@ -73,15 +75,19 @@ class Reconciler:
     async def _take_turn(self, turn: Turn, seen: View | None) -> None:
         tracked = turn.tracked
         decided, tracked.decided = tracked.decided, None
+        in_line, tracked.in_line = tracked.in_line, None
         told, tracked.told = tracked.told, ()
         now = self.runner.clock.now()
         for fact in told:
             tracked.local, _ = advance(tracked.local, fact, now, self.rules)
         if seen is not None and seen.version < tracked.version:
             seen = None
-        if decided is not None and not told and decided[0].version == tracked.version:
-            turn.view = decided[0]
-            await self.runner.run(turn, decided[1], self._rules)
+        if decided is not None and decided[0] is not seen:
+            decided = None
+        ready = decided or (in_line if seen is None else None)
+        if ready is not None and not told and ready[0].version == tracked.version:
+            turn.view = ready[0]
+            await self.runner.run(turn, ready[1], self._rules)
         elif seen is None:
             await self.runner.run(turn, Read(), self._rules)
         else:
@@ -131,3 +137,9 @@ class Reconciler:
         self.rules = replace(self.rules, crd_lacks=lacks)
         for tracked in self.registry:
             self.tell(tracked, CrdChanged())
+
+
+def has_adopted(view: View) -> bool:
+    """Return whether the status shows that the resource already acts on its job, so no older one can be about it."""
+    ready = find(view.shown.conditions, READY)
+    return view.shown.job.id == view.job_id and (ready is None or ready.reason != Reason.JOB_CLAIMED)

@@ -6,9 +6,10 @@ from typing import Any
 
 from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.domain.steps import Step, Told, Write
+from esa_preload_operator.domain.steps import Ask, Step, Told, Write
 from esa_preload_operator.domain.tokens import asked_tokens
 from esa_preload_operator.domain.view import View
+from esa_preload_operator.services.tombstones import Tombstones
 
 _NEW = LocalState()
 
@@ -29,6 +30,8 @@ class TrackedResource:
     """Facts that the next turn takes in."""
     decided: tuple[View, Step] | None = None
     """The step that the newest event asks for, until a worker takes it."""
+    in_line: tuple[View, Ask] | None = None
+    """The question that waits for its turn under the account's rate."""
     busy: bool = False
     """A worker has it."""
     writing: tuple[View, Mapping[str, Any]] | None = None
@@ -57,6 +60,7 @@ class TrackedResource:
 class Registry:
     """All resources, found by name and by the job that they are about."""
 
+    tombstones: Tombstones = field(default_factory=Tombstones)
     _by_ref: dict[ObjectRef, TrackedResource] = field(default_factory=dict)
     _by_job: dict[str, dict[ObjectRef, TrackedResource]] = field(default_factory=dict)
     _owners: dict[str, TrackedResource] = field(default_factory=dict)

@@ -102,9 +102,10 @@ class Runner:
             StoreUnavailableError: nothing is known.
         """
         body = await self.jobs.read(ref)
-        if body is None:
+        view = view_of(body) if body is not None else None
+        if view is None or self.registry.tombstones.is_gone(view.uid, view.version):
             raise GoneError
-        return view_of(body)
+        return view
 
     async def _do(self, turn: Turn, step: Step, rules: Rules) -> Input | Wait:
         match step:
@@ -143,7 +144,7 @@ class Runner:
         """Wait for the turn under the account's rate; a long wait shows in the status."""
         seconds = account.wait_estimate(turn.tracked.ref) or 0.0
         if seconds < LONG_WAIT and turn.view is not None:
-            turn.tracked.decided = turn.view, Ask(query)
+            turn.tracked.in_line = turn.view, Ask(query)
             return Wait()
         return Returned(
             Problem(
