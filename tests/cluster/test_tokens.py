@@ -155,7 +155,7 @@ async def test_a_token_older_than_its_object_is_handled_without_a_call(world: Wo
     status = await world.handled(6, "now", RESET_KEY_PREFIXED)
     assert status["handledResets"] == {RESET_KEY: old[1], RESET_KEY_PREFIXED: "now"}
     await world.until(lambda: len(world.events("StaleToken")) == 5)
-    assert {event["type"] for event in world.events("StaleToken")} == {"Normal"}
+    assert {event["type"] for event in world.events("StaleToken")} == {"Warning"}
     assert [world.resets(number) for number in range(1, 7)] == [0, 0, 0, 0, 1, 1]
     world.annotate(1, str(int(time.time())))
     await world.until(lambda: world.resets(1) == 1)
