@@ -70,6 +70,7 @@ def complaint(kubeconfig: Path | str, *flags: str, **settings: str) -> str:
         ("NETWORK_GRACE", "0", "ESA_OPERATOR_NETWORK_GRACE"),
         ("ENDPOINT", "http://esa.example.com", "ESA_OPERATOR_ENDPOINT"),
         ("ENDPOINT", "esa.example.com", "ESA_OPERATOR_ENDPOINT"),
+        ("ENDPOINT", "https://x..y.com", "ESA_OPERATOR_ENDPOINT"),
     ],
 )
 def test_a_wrong_setting_is_named(kubeconfig: Path, name: str, value: str, told: str) -> None:
