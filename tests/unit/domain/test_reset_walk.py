@@ -121,7 +121,8 @@ def _makes_sense(before: Step, happened: Input, step: Step, memory: LocalState, 
         case Ask(query=query):
             assert isinstance(memory.call, Looking)
             assert query.job_id == memory.call.view.job_id
-            assert not (memory.call.view.deleting or memory.call.view.damaged)
+            assert not memory.call.view.deleting
+            assert not memory.call.view.damaged
         case Write(view=view, reset=record, handled=handled):
             assert not (view.damaged and step.decides)
             if step.decides:
@@ -129,7 +130,8 @@ def _makes_sense(before: Step, happened: Input, step: Step, memory: LocalState, 
         case Call(intent=intent, not_after=not_after):
             assert isinstance(before, Write)
             assert isinstance(happened, Stored)
-            assert not (happened.view.deleting or happened.view.damaged)
+            assert not happened.view.deleting
+            assert not happened.view.damaged
             assert intent == before.reset == happened.view.reset
             assert intent.phase == Phase.IN_FLIGHT
             assert intent.tokens
