@@ -12,6 +12,7 @@ from typing import Final
 from esa_preload_operator.domain.values import Rules
 from esa_preload_operator.esa.accounts import AccountPool, Policy, ReadSecret
 from esa_preload_operator.esa.client import Observe
+from esa_preload_operator.esa.credentials import KEY_ID, KEY_SECRET, TOKEN
 from esa_preload_operator.esa.endpoint import resolve_endpoint
 from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.transport import Connections
@@ -74,6 +75,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         connection,
         settings.credentials_secret_names,
         settings.namespaces or None,
+        keys=(KEY_ID, KEY_SECRET, TOKEN),
         on_change=lambda namespace, name: app.secret_changed(namespace, name),  # noqa: PLW0108 - the app comes later
     )
     accounts = _account_pool(
