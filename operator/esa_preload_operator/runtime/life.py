@@ -67,7 +67,6 @@ async def _lead(app: App, watch: Watch) -> None:
     """Work until told to stop or until a part fails, then drain and end the process."""
     app.health.leading = True
     app.health.watch_seen()
-    app.metrics.leads(leading=True)
     logger.info("leading as %s", app.identity)
     keeper = None
     if isinstance(app.leadership, Elector):
@@ -96,6 +95,7 @@ async def _lead(app: App, watch: Watch) -> None:
 
 async def _watch_what_is_served(app: App, watch: Watch) -> None:
     await wait_for_crd(app.connection, app.health)
+    app.metrics.leads(leading=True)  # only now: an alert tells when nobody works
     await watch()
 
 
