@@ -9,13 +9,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from esa_preload_operator.services.reset import LeadershipLostError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.runtime.queue import ITEMS, QueueMetrics, WorkQueue
-from esa_preload_operator.services.reset import LeadershipLostError
 from support.queueing import Worked, bodies, play, ref, working
 
 

@@ -25,7 +25,9 @@ class Orphaned:
     since: float
     """When it was first seen, or its answer was given up, on the monotonic clock."""
     failure: Problem | None = None
-    """What came back in place of the answer."""
+    """What came back in place of the answer; None if another process, or this one before a restart, made the call."""
+    looked: bool = False
+    """A look after the call was over has shown no reset."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from typing import Final
 
 from esa_preload_operator.domain import call, reset, upkeep
 from esa_preload_operator.domain.conditions import Finding, State, worst
-from esa_preload_operator.domain.errors import Problem, Reason
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.local import (
     Answered,
     Calling,
     Claiming,
     LocalState,
     Looking,
+    Orphaned,
     Storing,
     Unsent,
     settled,
@@ -175,8 +176,8 @@ _DAMAGED: Final = (
     "Restore the field, or remove it"
 )
 _OUTDATED: Final = (
-    "CRDOutdated: the API server does not keep {}; nothing is called until the CRD of this operator's version is "
-    "installed"
+    "CRDOutdated: the API server does not keep {}; install the CRD of this operator's version, until then nothing is "
+    "called"
 )
 
 
@@ -237,10 +238,14 @@ def _after_answer(local: LocalState, happened: Returned, now: Moment, rules: Rul
             decided = call.after_look(base, call.Look(view, result, happened.signing), now, rules)
             if isinstance(decided, Write):
                 return _begin_write(local, decided, rules)
+            if isinstance(decided, Orphaned):
+                return plan(replace(local, call=decided), view, now, rules, fresh=True)
             return _begin_claim(local, decided, now, rules)
         case Calling(view, intent, again):
             if isinstance(result, Problem):
                 seen = replace(local.seen, changed_at=now.monotonic)
+                if result.error_class is ErrorClass.TERMINAL and result.delivery is Delivery.REFUSED:
+                    seen = upkeep.saw(seen, result, now)  # what it says of the job is newer than the look
                 backoff = failed_again(local.reset_backoff, result, now)
                 left = call.after_failed_call(intent, result, now, again=again)
                 local = replace(local, seen=seen, reset_backoff=backoff, call=left)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from esa_preload_operator.domain import reset_writes as writes
-from esa_preload_operator.domain.conditions import Finding, State, code_of, finding_for
+from esa_preload_operator.domain.conditions import Finding, State, finding_for, finding_of, is_same_text
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.local import Held, LocalState, Looking, settled
 from esa_preload_operator.domain.steps import CALLS_PER_RESET, Ask, GetJob, Step, Wait, Write
@@ -78,9 +78,11 @@ def after_failed_look(view: View, problem: Problem, now: Moment) -> Write | None
     if view.in_flight:
         return None
     told = before is not None and before.phase == Phase.RETRYING and before.tokens == wanted
-    if told and before is not None and (before.reason, code_of(before.message)) == (problem.reason, problem.code):
-        return None
-    return writes.retrying(view, attempt, problem)
+    write = writes.retrying(view, attempt, problem)
+    said = finding_of(problem)
+    if told and before is not None and write.reset is not None and before.reason == problem.reason:
+        return None if is_same_text(said.state, before.message, write.reset.message) else write
+    return write
 
 
 def finding(view: View, *, works: bool) -> Finding | None:

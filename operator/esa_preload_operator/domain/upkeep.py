@@ -63,7 +63,7 @@ def learn(local: LocalState, told: Told) -> LocalState:
 def saw(seen: Seen, result: EsaJob | Problem | None, now: Moment) -> Seen:
     """Return what is known after ESA has answered about the job itself; None if the answer is stored elsewhere."""
     if isinstance(result, Problem):
-        return replace(seen, problem=result, works=False, missing=False, changed_at=now.monotonic)
+        return replace(seen, job=None, problem=result, works=False, missing=False, changed_at=now.monotonic)
     return replace(seen, job=result, works=True, missing=False, problem=None, changed_at=now.monotonic)
 
 

@@ -35,12 +35,10 @@ class Member:
 
     job_id: str
     known: int
-    """Hash of the facts that the status shows."""
+    """Hash of the facts that the status shows; 0 while it does not say Ready, so that any list of the job is news."""
     rounds_left: int = 0
     since: float = 0.0
     """When `known` changed last: a list that began before is older than that."""
-    told: str = ""
-    """Code of the failure that the resource was told of."""
 
 
 @dataclass(slots=True)
@@ -95,7 +93,7 @@ class Refresher:
             self._changed.set()
 
     def _join(self, group: Group, tracked: TrackedResource, view: View, now: float) -> None:
-        known = hash(facts(view.shown.job))
+        known = hash(facts(view.shown.job)) if view.shown.ready else 0
         rounds = _ACTIVE_ROUNDS if _is_running(view) else 0
         member = group.members.get(tracked.ref)
         if member is None or member.job_id != view.job_id:
@@ -103,7 +101,7 @@ class Refresher:
         elif member.known != known:
             member.known, member.since, member.rounds_left = known, now, rounds
         if group.problem is not None:
-            self._tell_failure(group, tracked, member, now)
+            self._tell_failure(group, tracked, now)
 
     def untrack(self, ref: ObjectRef) -> None:
         """Stop watching over a resource."""
@@ -124,6 +122,9 @@ class Refresher:
 
     async def run(self) -> None:
         """Refresh what is due, for ever; a site whose account is throttled does not hold up the others."""
+        for group in self._groups.values():
+            if group.running:  # an earlier run has failed in the middle
+                group.due, group.running = 0.0, False
         async with asyncio.TaskGroup() as tasks:
             while True:
                 now = self.clock.monotonic()
@@ -182,7 +183,6 @@ class Refresher:
             member.rounds_left = max(0, member.rounds_left - 1)
             fact = self._news(ref, member, jobs.get(member.job_id), begun)
             if fact is not None:
-                member.told = ""
                 self._tell(ref, member, fact, key[1], begun)
         active = any(member.rounds_left for member in group.members.values())
         now = self.clock.now()
@@ -190,15 +190,19 @@ class Refresher:
         group.due = min(group.due, now.monotonic + every * (0.9 + now.jitter / 5))
 
     def _news(self, ref: ObjectRef, member: Member, job: EsaJob | None, begun: float) -> Fact | None:
-        if member.since >= begun or self.registry.get(ref) is None:
-            return SiteListed() if member.told else None
+        tracked = self.registry.get(ref)
+        if tracked is None:
+            return None
+        listed = SiteListed() if tracked.local.seen.site is not None else None
+        if member.since >= begun:
+            return listed
         if job is None:
             return JobMissing()
         if hash(facts(merged(EsaJob(""), job, member.job_id))) != member.known:
             if 0 < (job.url_submitted or 0) < (job.url_count or 0):
                 member.rounds_left = _ACTIVE_ROUNDS
             return JobTold(job)
-        return SiteListed() if member.told else None
+        return listed
 
     def _failed(self, key: GroupKey, group: Group, problem: Problem, begun: float) -> None:
         now = self.clock.now()
@@ -207,20 +211,19 @@ class Refresher:
         group.due = min(group.due, now.monotonic + retry_delay(problem, group.failures, now.jitter))
         logger.warning("site %d: cannot list the jobs: %s", key[2], problem)
         group.problem = problem
-        for ref, member in list(group.members.items()):
+        for ref in list(group.members):
             tracked = self.registry.get(ref)
             if tracked is not None:
-                self._tell_failure(group, tracked, member, now.monotonic)
+                self._tell_failure(group, tracked, now.monotonic)
 
-    def _tell_failure(self, group: Group, tracked: TrackedResource, member: Member, now: float) -> None:
-        """Tell a resource once why its site can't be listed: at once, or if it passes by itself, after a while."""
-        problem, since = group.problem, group.failing_since
-        if problem is None or since is None or member.told == problem.code:
+    def _tell_failure(self, group: Group, tracked: TrackedResource, now: float) -> None:
+        """Tell a resource why its site can't be listed: at once, or if it passes by itself, after a while."""
+        problem, since, known = group.problem, group.failing_since, tracked.local.seen.site
+        if problem is None or since is None or (known is not None and known.code == problem.code):
             return
         if problem.error_class is ErrorClass.TRANSIENT and now - since < max(OLD_NUMBERS, 2 * self.idle_every):
             return
-        member.told = problem.code
-        self._tell(tracked.ref, member, SiteFailed(problem), tracked.secret, now)
+        self._tell(tracked.ref, group.members[tracked.ref], SiteFailed(problem), tracked.secret, now)
 
     def _tell(self, ref: ObjectRef, member: Member, fact: Fact, secret: str | None, began: float) -> None:
         tracked = self.registry.get(ref)
