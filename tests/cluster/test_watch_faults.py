@@ -154,13 +154,13 @@ async def test_a_namespace_without_rights_is_named_and_keeps_no_other_one_waitin
     assert operator.log.count(f"resources in namespace {other}: HTTP 403") == 1
     code, text = readyz(operator)
     assert (code, other in text) == (200, True)
-    assert metric(operator, f'esa_operator_watch_denied{{namespace="{other}"}} 1.0')
+    assert metric(operator, f'esa_operator_watch_denied{{watched_namespace="{other}"}} 1.0')
     made = world.api.call("POST", jobs_path(other), job_body("late"))
     assert made.status == 201, made
     denied.remove()
     await world.until(lambda: world.api.call("GET", jobs_path(other, "late")).body.get("status"), timeout=60)
     await world.until(lambda: readyz(operator) == (200, "ok\n"))
-    assert metric(operator, f'esa_operator_watch_denied{{namespace="{other}"}} 0.0')
+    assert metric(operator, f'esa_operator_watch_denied{{watched_namespace="{other}"}} 0.0')
 
 
 async def test_after_etcd_was_restored_to_an_older_state_new_tokens_are_handled(
