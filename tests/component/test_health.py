@@ -116,6 +116,17 @@ async def test_a_leader_is_ready_once_it_has_listed(caplog: pytest.LogCaptureFix
         assert (await probed.ask("/readyz"))[0] == 200
 
 
+async def test_what_does_not_work_stands_below_the_answer_of_readyz(caplog: pytest.LogCaptureFixture) -> None:
+    async with served(caplog) as probed:
+        probed.health.note("a", "namespace a is not watched")
+        assert await probed.ask("/readyz") == (503, "starting\nnamespace a is not watched\n")
+        probed.health.started = True
+        assert await probed.ask("/readyz") == (200, "ok\nnamespace a is not watched\n")
+        assert await probed.ask("/healthz") == (200, "ok\n")
+        probed.health.note("a", None)
+        assert await probed.ask("/readyz") == (200, "ok\n")
+
+
 async def test_a_silent_watch_of_the_leader_fails_both_until_it_shows_life(caplog: pytest.LogCaptureFixture) -> None:
     async with served(caplog, watch_limit=0.2) as probed:
         probed.health.started = probed.health.leading = probed.health.synced = True
