@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Final
 
 from esa_preload_operator.domain.values import Rules
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.esa.accounts import AccountPool, Policy, ReadSecret
 from esa_preload_operator.esa.client import Observe
 from esa_preload_operator.esa.credentials import KEY_ID, KEY_SECRET, TOKEN
@@ -68,7 +69,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
     identity = f"{pod}_{secrets.token_hex(4)}"
     metrics = Metrics(version("esa-preload-operator"))
     traces = open_traces(version("esa-preload-operator"))
-    queue = WorkQueue(metrics)
+    queue: WorkQueue[View] = WorkQueue(metrics)
     clock = Clock()
     leadership = _leadership(settings, connection, identity)
     secret_cache = SecretCache(
@@ -132,7 +133,7 @@ def _lease_namespace(settings: Settings, connection: Connection) -> str:
     return settings.lease_namespace or connection.namespace or "default"
 
 
-def _health(settings: Settings, queue: WorkQueue, metrics: Metrics, registry: Registry) -> Health:
+def _health(settings: Settings, queue: WorkQueue[View], metrics: Metrics, registry: Registry) -> Health:
     metrics.watch_gauges(
         depth=queue.depth,
         unfinished=queue.unfinished_work,

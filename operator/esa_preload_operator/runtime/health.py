@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
 
@@ -27,7 +28,7 @@ class _Note:
 class Health:
     """Judges the process by what its parts did last."""
 
-    queue: WorkQueue
+    queue: WorkQueue[View]
     metrics: Metrics
     work_limit: float
     """Seconds after which a single reconcile counts as hung."""
