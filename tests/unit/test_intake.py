@@ -14,7 +14,7 @@ from support.intake import Hall, body, new_hall
 if TYPE_CHECKING:
     from esa_preload_operator.services.registry import TrackedResource
 
-ASKS = {"annotations": {"resetRequested": "t1"}}
+ASKS: dict[str, Any] = {"annotations": {"resetRequested": "t1"}}
 DENIED = Trouble("HTTP 403", "HTTP 403 Forbidden", denied=True)
 
 
