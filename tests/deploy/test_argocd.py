@@ -184,7 +184,8 @@ def expected_state(reset: ResetState, problem: Problem | None, *, seen: bool) ->
     return max(found, key=list(State).index)
 
 
-@given(st.data(), st.sampled_from(Phase), st.none() | answers, st.none() | answers, st.booleans())
+@pytest.mark.parametrize("phase", Phase)
+@given(data=st.data(), problem=st.none() | answers, answer=st.none() | answers, seen=st.booleans())
 @settings(deadline=None)
 def test_whatever_the_reset_protocol_writes_shows_as_the_table_and_the_open_request_say(
     data: st.DataObject, phase: Phase, problem: Problem | None, answer: Problem | None, seen: bool
