@@ -166,22 +166,22 @@ def test_a_job_that_esa_tells_about_is_healthy_unless_a_reset_has_a_word_in_it(b
     assert health(live(job, status_after(replace(write, finding=finding), WALL))) == "Healthy"
 
 
-def expected_state(reset: ResetState, problem: Problem | None, *, seen: bool) -> State:
+def expected_finding(reset: ResetState, problem: Problem | None, *, seen: bool) -> Finding:
     """What a resource without conditions is in: of the look and the reset the worse one, and good only if ESA told."""
-    found = [State.PENDING]
+    found = [Finding(State.PENDING, Reason.PENDING, "")]
     if seen:
-        found = [State.READY]
+        found = [Finding(State.READY, Reason.READY, "")]
     elif problem is not None:
-        found = [finding_of(problem).state]
+        found = [finding_of(problem)]
     if reset.phase == Phase.HELD:
-        found.append(State.HELD)
+        found.append(Finding(State.HELD, Reason.HELD, ""))
     elif reset.phase == Phase.IN_FLIGHT and not reset.reason:
-        found.append(State.RESETTING)
+        found.append(Finding(State.RESETTING, Reason.RESETTING, ""))
     elif reset.phase in {Phase.IN_FLIGHT, Phase.RETRYING} or (
         reset.phase == Phase.FAILED and (not seen or reset.reason == Reason.INVALID_SPEC)
     ):
-        found.append(finding_for(reset.reason, "m").state)
-    return max(found, key=list(State).index)
+        found.append(finding_for(reset.reason, ""))
+    return max(found, key=lambda finding: list(State).index(finding.state))
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -205,9 +205,9 @@ def test_whatever_the_reset_protocol_writes_shows_as_the_table_and_the_open_requ
     unheard = {
         key for key, token in asked.items() if token not in {handled.get(key), taken.get(key) if under_way else ""}
     }
-    deaf = finding is not None and finding.reason in DEAF
-    expected = TABLE[expected_state(reset, problem, seen=seen)].argo_health
-    assert health(live(job, status)) == ("Progressing" if unheard and not deaf else expected)
+    expected = expected_finding(reset, problem, seen=seen)
+    deaf = expected.reason in DEAF
+    assert health(live(job, status)) == ("Progressing" if unheard and not deaf else TABLE[expected.state].argo_health)
 
 
 OBSTACLES: dict[Reason, tuple[dict[str, Any], LocalState, Rules]] = {
