@@ -156,7 +156,7 @@ class WorkQueue(Generic[T]):
         else:
             self._line_up(ref, urgent=urgent)
 
-    async def _reconcile(self, ref: ObjectRef, work: Work, *, urgent: bool) -> str:
+    async def _reconcile(self, ref: ObjectRef, work: Work[T], *, urgent: bool) -> str:
         try:
             until = await work(ref, self._items.pop(ref, None))
         except StoreError as error:
