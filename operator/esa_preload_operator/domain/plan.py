@@ -141,7 +141,7 @@ def assess(write: Write, local: LocalState, rules: Rules) -> Finding | None:
     """Return the worst of what the concerns find; None if nothing is known that the status does not say."""
     view = replace(write.view, reset=write.reset, handled=write.handled)
     found = [*_obstacles(local, view, rules)]
-    works = upkeep.finding(local, view, told=write.job is not None)
+    works = upkeep.finding(local, view)
     if works is not None:
         found.append(works)
     about_reset = reset.finding(view, works=works is not None and works.state is State.READY)
