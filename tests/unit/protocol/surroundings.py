@@ -104,8 +104,9 @@ class Surrounded(Disturbed):
             s = s._replace(procs=tuple(proc._replace(told=None) for proc in s.procs))
         elif obj.secret == WRONG and obj.observed == obj.generation:
             s = s._replace(broken="Ready, though ESA told these credentials nothing")
-        if obj.secret == WRONG and obj.observed == obj.generation and self.shown(s) == Reason.ACCESS_DENIED:
-            s = s._replace(broken="what was denied to other credentials is shown")
+        others = Reason.ACCESS_DENIED if obj.secret == WRONG else Reason.CREDENTIALS_INVALID
+        if obj.observed == obj.generation and self.shown(s) == others:
+            s = s._replace(broken="what other credentials were told is shown")
         return s, excuse
 
     def _send(self, s: State, p: int, proc: Proc, step: Call) -> Iterator[Move]:
