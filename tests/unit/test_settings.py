@@ -103,6 +103,38 @@ def test_other_variables_are_none_of_its_business() -> None:
     assert read_settings({}, {"ESA_ENDPOINT": "x", "WORKERS": "0"}) == read_settings({}, {})
 
 
+def service_links(name: str, protocol: str = "TCP") -> dict[str, str]:
+    """Return what the kubelet puts into the pods of a namespace that has such a Service with the port `metrics`."""
+    link, address = f"{protocol.lower()}://10.96.0.7:8080", "10.96.0.7"
+    variables = {
+        "SERVICE_HOST": address,
+        "SERVICE_PORT": "8080",
+        "SERVICE_PORT_METRICS": "8080",
+        "PORT": link,
+        f"PORT_8080_{protocol}": link,
+        f"PORT_8080_{protocol}_PROTO": protocol.lower(),
+        f"PORT_8080_{protocol}_PORT": "8080",
+        f"PORT_8080_{protocol}_ADDR": address,
+    }
+    return {f"{name.upper().replace('-', '_')}_{tail}": value for tail, value in variables.items()}
+
+
+@pytest.mark.parametrize(
+    "service", ["esa-operator", "esa-operator-metrics", "esa-operator-health", "esa-operator-2-port"]
+)
+@pytest.mark.parametrize("protocol", ["TCP", "UDP", "SCTP"])
+def test_the_links_to_a_service_with_the_operators_prefix_are_no_settings(service: str, protocol: str) -> None:
+    assert read_settings({}, service_links(service, protocol)) == read_settings({}, {})
+
+
+@pytest.mark.parametrize(
+    "variable", ["ESA_OPERATOR_METRIC_PORT=9", "ESA_OPERATOR_SERVICE_HOSTS=x", "ESA_OPERATOR_SERVICE_PORT=http"]
+)
+def test_a_mistyped_setting_is_no_link_to_a_service(variable: str) -> None:
+    with pytest.raises(SettingsError, match="there is no such setting"):
+        read_settings({}, dict([variable.split("=")]))
+
+
 def test_the_environment_of_the_process_does_not_leak_into_given_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(key("workers"), "7")
     assert read_settings({}, {}).workers != 7

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -11,6 +12,11 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from esa_preload_operator.resources.durations import parse_duration
 
 PREFIX: Final = "ESA_OPERATOR_"
+_SERVICE_LINK: Final = re.compile(
+    rf"{PREFIX}(\w+_)?"
+    r"(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=\d+|PORT=\w+://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)"
+)
+"""What the kubelet sets for each Service of the namespace: that of a Service named esa-operator… has our prefix."""
 
 Duration = Annotated[float, BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value)]
 Names = Annotated[
@@ -117,6 +123,7 @@ def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] | None = 
         SettingsError: a value is unknown or malformed; the message is one line.
     """
     environ = os.environ if environ is None else environ
+    environ = {name: text for name, text in environ.items() if not _SERVICE_LINK.fullmatch(f"{name}={text}")}
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     unknown = sorted(name for name in environ if name.upper().startswith(PREFIX) and name not in known)
     if unknown:
