@@ -311,8 +311,7 @@ def parsed(found: dict[str, Any]) -> Settings:
     flags.pop("context")
     if flags.pop("all_namespaces"):
         flags["namespaces"] = ()
-    environment = {each["name"]: each.get("value", "x") for each in found["env"]}
-    return read_settings(flags, environment)
+    return read_settings(flags, environment_of(found))
 
 
 def test_the_operator_takes_what_the_chart_gives_and_its_defaults_are_the_codes() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import os
@@ -14,78 +13,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from control_plane import ControlPlane, KubectlError, free_port
+from control_plane import ControlPlane, KubectlError
 from esa_preload_operator.resources.job import GROUP, KIND, PLURAL, RESET_KEYS
-from support.api import Api, job_body
-from support.chart import CHART, HELMS, KUSTOMIZE, NAME, ROOT, VERSION, container, helm, render
-from support.operator_process import OperatorProcess
+from support.api import job_body
+from support.chart import (
+    CHART,
+    HELMS,
+    NAME,
+    ROOT,
+    VERSION,
+    container,
+    helm,
+    render,
+)
+from support.release import CRD, Release
 from support.world import World
 from tools import prometheus_crds, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.simulator import SimulatorProcess
-
-CRD = f"crd/{PLURAL}.{GROUP}"
-OURS = "app.kubernetes.io/part-of=esa-preload-operator"
-CLUSTER_SCOPED = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding"
-NAMESPACED = "deployment,service,serviceaccount,role,rolebinding,poddisruptionbudget,configmap,secret"
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[ControlPlane]:
-    """An API server without the CRD, which the other tests share."""
-    with ControlPlane() as running:
-        yield running
-
-
-@pytest.fixture
-def kubernetes(bare: ControlPlane) -> Iterator[ControlPlane]:
-    """The same, with nothing of ours that is cluster-scoped or in the namespace of our name."""
-    yield bare
-    bare.kubectl("delete", NAMESPACED, "--all", f"--namespace={NAME}")  # a namespace would stay: no controller ends it
-    Api(bare).wait_until_served()
-    bare.kubectl("delete", CLUSTER_SCOPED, f"--selector={OURS}", "--ignore-not-found", "--wait", timeout=240)
-
-
-class Release:
-    """One release in a namespace of its own."""
-
-    def __init__(self, kubernetes: ControlPlane, program: str) -> None:
-        self.kubernetes = kubernetes
-        self.program = program
-        self.namespace = f"helm-{next(_numbers)}"
-
-    def helm(self, command: str, *arguments: str | Path, **values: Any) -> str:
-        given = [f"--set-json={name.replace('__', '.')}={json.dumps(value)}" for name, value in values.items()]
-        words = [command, *map(str, arguments), f"--namespace={self.namespace}", *given]
-        return helm(self.program, *words, kubeconfig=self.kubernetes.kubeconfig())
-
-    def install(self, chart: Path = CHART, *arguments: str, **values: Any) -> str:
-        return self.helm("install", NAME, chart, "--create-namespace", *arguments, **values)
-
-    def upgrade(self, *arguments: str, **values: Any) -> str:
-        return self.helm("upgrade", NAME, CHART, *arguments, **values)
-
-    def kubectl(self, *arguments: str, **options: Any) -> str:
-        return self.kubernetes.kubectl(f"--namespace={self.namespace}", *arguments, **options)
-
-    def get(self, what: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.kubectl("get", what, "--output=json"))
-        return found
-
-    def image(self) -> str:
-        return str(container([self.get(f"deployment/{NAME}")])["image"])
-
-    def make_job(self) -> None:
-        self.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
-        self.kubectl("create", "--filename=-", input=json.dumps(job_body("nightly")))
-
-    def exists(self, what: str) -> bool:
-        return bool(self.kubectl("get", what, "--ignore-not-found", "--output=name").strip())
 
 
 @pytest.fixture(params=HELMS)
@@ -265,78 +213,6 @@ async def test_the_verb_reset_decides_who_may_ask(kubernetes: ControlPlane, simu
     with pytest.raises(KubectlError, match="needs the verb reset"):
         release.kubectl("create", "--filename=-", input=json.dumps(body), user=editor)
     release.kubectl("create", "--filename=-", input=json.dumps(body), user=resetter)
-
-
-# --- the operator itself ----------------------------------------------------------------------------------------
-
-
-def start(release: Release, folder: Path) -> OperatorProcess:
-    """Run the installed Deployment's container as a process of this machine, as its service account."""
-    deployment = release.get(f"deployment/{NAME}")
-    pod = deployment["spec"]["template"]["spec"]
-    (found,) = pod["containers"]
-    environment = {"PYTHONPATH": str(ROOT / "operator")}
-    for each in found["env"]:
-        source = each.get("valueFrom", {})
-        if "secretKeyRef" in source:
-            data = release.get(f"secret/{source['secretKeyRef']['name']}")["data"]
-            if source["secretKeyRef"]["key"] in data:
-                environment[each["name"]] = base64.b64decode(data[source["secretKeyRef"]["key"]]).decode()
-        elif "fieldRef" in source:
-            environment[each["name"]] = f"{NAME}-0"
-        else:
-            environment[each["name"]] = each.get("value", "")
-    kubeconfig = release.kubernetes.add_service_account(release.namespace, pod["serviceAccountName"])
-    command, *flags = found["args"]
-    assert command == "run"
-    return OperatorProcess(folder, kubeconfig, tuple(flags), **environment)
-
-
-@pytest.mark.parametrize("cluster_wide", [True, False], ids=["cluster-wide", "one-namespace"])
-async def test_the_installed_operator_resets_once(
-    kubernetes: ControlPlane, simulator: SimulatorProcess, tmp_path: Path, *, cluster_wide: bool
-) -> None:
-    release = Release(kubernetes, "helm4")
-    release.install(
-        config__endpoint=simulator.url,
-        watch__clusterWide=cluster_wide,
-        health__port=free_port(),
-        metrics__port=free_port(),
-        credentials__existingSecret="esa-credentials",
-    )
-    release.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
-    offset = 90_000_000 + 1_000 * os.getpid() % 1_000_000 + next(_numbers)
-    world = World(kubernetes, simulator, tmp_path, release.namespace, f"AK-{release.namespace}", offset=offset)
-    world.account = str(2 * 10**15 + offset)
-    credential = {
-        "accessKeyId": world.access_key_id,
-        "accessKeySecret": world.access_key_secret,
-        "aliUid": world.account,
-    }
-    simulator.add_credentials([credential])
-    world.make_secret()
-    world.seed(1, 2)
-    world.create(1)  # by the operator's own credentials
-    world.create(2, credentialsSecretRef={"name": "esa-credentials"})
-    with start(release, tmp_path) as operator:
-        operator.wait_to_lead()
-        for number in (1, 2):
-            world.annotate(number, "deploy-4711")
-            await world.handled(number, "deploy-4711")
-            assert world.resets(number) == 1
-        await world.until(lambda: len(world.events("ResetSucceeded")) == 2)
-        lease = release.get(f"lease/{NAME}")
-    assert lease["spec"]["holderIdentity"].startswith(f"{NAME}-0_")
-    assert "orbidden" not in operator.log
-
-
-# --- without Helm -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("folder", ["base", "overlays/namespaced", "overlays/demo"])
-def test_the_api_server_takes_the_kustomizations(kubernetes: ControlPlane, folder: str) -> None:
-    kubernetes.kubectl("apply", "--kustomize", str(KUSTOMIZE / folder), "--warnings-as-errors")
-    assert kubernetes.kubectl("diff", "--kustomize", str(KUSTOMIZE / folder)) == ""
 
 
 # --- examples, and the README -------------------------------------------------------------------------------------

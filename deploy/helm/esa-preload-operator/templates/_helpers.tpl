@@ -116,7 +116,7 @@ annotations: {{- toYaml . | nindent 2 }}
 - name: ESA_OPERATOR_LEADER_ELECTION
   value: {{ .Values.leaderElection.enabled | quote }}
 - name: ESA_OPERATOR_LEASE_NAMESPACE
-  value: {{ include "esa.namespace" . }}
+  valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}
 - name: ESA_OPERATOR_HEALTH_PORT
   value: {{ .Values.health.port | quote }}
 - name: ESA_OPERATOR_METRICS_PORT
