@@ -21,9 +21,9 @@ CHART: Final = ROOT / "deploy" / "helm" / "esa-preload-operator"
 KUSTOMIZE: Final = ROOT / "deploy" / "kustomize"
 MONITORING: Final = ROOT / "deploy" / "monitoring"
 CRD: Final = ROOT / "crds" / "esa.preload-operator.io_scheduledpreloadjobs.yaml"
-_SPAN: Final = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)"
 DEFINITIONS: Final = {
-    "duration": {"type": "string", "pattern": rf"^(0|({_SPAN})+)$"},
+    # A template checks the form, since a message of the schema would not say what is missing.
+    "duration": {"description": "A duration such as 30s, 500ms or 1h30m", "type": ["string", "number"]},
     "port": {"type": "integer", "minimum": 1, "maximum": 65535},
 }
 _TYPES: Final[Mapping[type, str]] = {

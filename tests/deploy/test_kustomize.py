@@ -68,7 +68,8 @@ def comparable_operator(manifests: list[Manifest]) -> dict[Any, Manifest]:
 
 
 def test_the_operator_takes_what_the_base_gives() -> None:
-    assert read_settings({}, environment_of(container(kustomize(KUSTOMIZE / "base")))) == Settings(lease_namespace=NAME)
+    settings = read_settings({}, environment_of(container(kustomize(KUSTOMIZE / "base"))))
+    assert settings == Settings(lease_namespace=NAME, endpoint="china")
 
 
 @pytest.mark.parametrize("below", ["base", "overlays/namespaced", "overlays/demo"])

@@ -109,7 +109,8 @@ def key(manifest: Manifest) -> tuple[str, str, str]:
 
 def container(manifests: list[Manifest], name: str = NAME) -> Manifest:
     """Return the operator's container."""
-    (found,) = named(manifests, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+    containers = named(manifests, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+    (found,) = (each for each in containers if each["name"] == "operator")
     return dict(found)
 
 

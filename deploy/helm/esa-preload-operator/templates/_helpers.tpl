@@ -49,7 +49,10 @@
 
 {{- define "esa.imagePullSecrets" -}}
 {{- with concat (.Values.global.imagePullSecrets | default list) .Values.imagePullSecrets }}
-imagePullSecrets: {{- toYaml . | nindent 0 }}
+imagePullSecrets:
+{{- range . }}
+- name: {{ kindIs "string" . | ternary . (get (kindIs "map" . | ternary . dict) "name") }}
+{{- end }}
 {{- end -}}
 {{- end -}}
 
@@ -158,10 +161,38 @@ annotations: {{- toYaml . | nindent 2 }}
   {{- end }}
   verbs: [get, list, watch]
 {{- end }}
+{{- with .Values.rbac.extraRules }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* A number without a unit gets a hint here, which a schema could not give */}}
+{{- define "esa.checkDurations" -}}
+{{- $monitors := pick .Values.metrics "serviceMonitor" "podMonitor" -}}
+{{- $all := dict -}}
+{{- range list "refreshActive" "refreshIdle" "requestTimeout" "networkGrace" "staleTokenAfter" "minResetInterval" -}}
+{{- $_ := set $all (printf "config.%s" .) (get $.Values.config .) -}}
+{{- end -}}
+{{- range $name, $monitor := $monitors -}}
+{{- range list "interval" "scrapeTimeout" -}}
+{{- $_ := set $all (printf "metrics.%s.%s" $name .) (get $monitor .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $path, $value := $all -}}
+{{- if not (regexMatch "^(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|µs|ms|s|m|h))+)$" (toString $value)) -}}
+{{- fail (printf "%s: %v is no duration; write it with its unit, such as 30s, 500ms or 1h30m" $path $value) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Values that contradict each other end the rendering with one line */}}
 {{- define "esa.check" -}}
+{{- include "esa.checkDurations" . -}}
+{{- with .Values.resetPolicy.validationActions -}}
+{{- if and (has "Deny" .) (has "Warn" .) -}}
+{{- fail "resetPolicy.validationActions: Kubernetes takes Deny or Warn, not both; what is denied is told to the user anyway" -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.watch.clusterWide .Values.watch.namespaces -}}
 {{- fail "watch.namespaces counts only with watch.clusterWide=false" -}}
 {{- end -}}
