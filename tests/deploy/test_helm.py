@@ -26,6 +26,7 @@ from support.chart import (
     helm,
     render,
 )
+from support.chart_values import FULL
 from support.release import CRD, Release
 from support.world import World
 from tools import prometheus_crds, tool
@@ -102,6 +103,26 @@ def test_two_releases_of_one_name_live_in_two_namespaces(release: Release) -> No
     assert release.exists(CRD)
 
 
+def test_pods_are_replaced_by_an_upgrade_when_their_secret_has_changed(release: Release) -> None:
+    release.install(credentials__existingSecret="own")
+
+    def checksum() -> str | None:
+        pod = release.get(f"deployment/{NAME}")["spec"]["template"]["metadata"]
+        found: str | None = pod.get("annotations", {}).get("checksum/credentials")
+        return found
+
+    assert checksum() is None  # there is no such Secret yet
+    release.kubectl("create", "secret", "generic", "own", "--from-literal=accessKeyId=a")
+    seen = []
+    for _ in range(2):
+        release.upgrade(credentials__existingSecret="own")
+        seen.append(checksum())
+    assert seen[0] == seen[1] is not None
+    release.kubectl("patch", "secret", "own", '--patch={"stringData": {"accessKeyId": "b"}}')
+    release.upgrade(credentials__existingSecret="own")
+    assert checksum() != seen[0]
+
+
 def test_server_side_apply_meets_no_conflict(kubernetes: ControlPlane) -> None:
     release = Release(kubernetes, "helm4")
     release.install(CHART, "--server-side=true")
@@ -117,11 +138,18 @@ def test_server_side_apply_meets_no_conflict(kubernetes: ControlPlane) -> None:
 
 def test_everything_at_once_is_accepted(kubernetes: ControlPlane) -> None:
     release = Release(kubernetes, "helm4")
+    pods = {name: FULL[name] for name in FULL if name.startswith(("extra", "dns", "host", "startup"))}
     release.install(
+        CHART,
+        "--server-side=true",  # an unknown field is an error there
+        **pods,
         resetPolicy__enabled=True,
         networkPolicy__enabled=True,
         metrics__grafanaDashboard__enabled=True,
+        metrics__service={"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]},
         credentials__rrsa={"enabled": True, "roleName": "esa"},
+        credentials__ecsRamRole=True,
+        **{name: FULL[name] for name in ("proxy", "caBundle", "tracing", "minReadySeconds")},
     )
     pod = release.get(f"deployment/{NAME}")["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] == 45
@@ -145,12 +173,20 @@ def test_prometheus_operator_knows_every_field_of_the_monitors_and_the_rule(
         kubernetes.kubectl("apply", "--server-side", f"--filename={path}")
         kubernetes.kubectl("wait", "--for=condition=Established", f"--filename={path}", "--timeout=30s")
     relabelings = [{"action": "labeldrop", "regex": "pod"}]
+    more = {"scheme": "https", "tlsConfig": {"insecureSkipVerify": True}, "jobLabel": "team", "sampleLimit": 5000}
     release = Release(kubernetes, "helm4")
     release.install(
         CHART,
         "--server-side=true",  # an unknown field is an error there
         metrics__renderMode="failIfMissing",
-        **{f"metrics__{monitor}": {"enabled": True, "relabelings": relabelings, "metricRelabelings": relabelings}},
+        **{
+            f"metrics__{monitor}": {
+                "enabled": True,
+                "relabelings": relabelings,
+                "metricRelabelings": relabelings,
+                **more,
+            }
+        },
         metrics__prometheusRule={"enabled": True, "labels": {"release": "x"}, "alertLabels": {"team": "edge"}},
     )
     assert release.exists(f"{monitor}/{NAME}")

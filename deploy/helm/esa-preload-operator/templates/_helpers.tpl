@@ -97,6 +97,22 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
+{{/* The port of a URL, or of a short name of ESA's endpoint */}}
+{{- define "esa.port" -}}
+{{- $url := urlParse . -}}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (eq $url.scheme "http" | ternary "80" "443") -}}
+{{- end -}}
+
+{{/* A hash of the version of `credentials.existingSecret`, where Helm sees the cluster: pods are replaced when it changes.
+     Not a hash of its contents, which would tell something about them */}}
+{{- define "esa.credentialsVersion" -}}
+{{- with .Values.credentials.existingSecret -}}
+{{- with lookup "v1" "Secret" (include "esa.namespace" $) . -}}
+{{- printf "%s %s" .metadata.uid .metadata.resourceVersion | sha256sum -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Whether to render an object of Prometheus Operator: dict "root" $ "kind" "ServiceMonitor" */}}
 {{- define "esa.monitors" -}}
 {{- $known := .root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind) -}}
@@ -132,6 +148,22 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 - name: ESA_OPERATOR_ECS_RAM_ROLE
   value: {{ .Values.credentials.ecsRamRole | quote }}
+{{- with .Values.proxy.url }}
+- name: HTTPS_PROXY
+  value: {{ . }}
+{{- end }}
+{{- with .Values.proxy.noProxy }}
+- name: NO_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.caBundle.configMap }}
+- name: SSL_CERT_FILE
+  value: /etc/esa-preload-operator/{{ .Values.caBundle.key }}
+{{- end }}
+{{- with .Values.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . }}
+{{- end }}
 {{- with .Values.credentials.existingSecret }}
 - name: ALIBABA_CLOUD_ACCESS_KEY_ID
   valueFrom: {secretKeyRef: {name: {{ . }}, key: accessKeyId}}
