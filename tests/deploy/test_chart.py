@@ -237,7 +237,7 @@ def test_every_setting_can_be_reached() -> None:
 def test_a_setting_reaches_the_operator(path: str) -> None:
     name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in path.removeprefix("config."))
     value = other(path)
-    expected = parse_duration(value) if value == "77s" else value
+    expected = parse_duration(value) if "duration" in str(DESCRIBED[path].schema) else value
     assert getattr(parsed(container(render(nested(path, value)))), name) == expected
 
 

@@ -35,6 +35,8 @@ OTHERS: Final[dict[str, Any]] = {
     "image.digest": "sha256:" + "0" * 64,
     "imagePullSecrets": [{"name": "pull"}],
     "config.endpoint": "international-vpc",
+    "config.leaseRenewDeadline": "12s",
+    "config.leaseRetryPeriod": "1s",
     "watch.namespaces": ["shop"],
     "credentials.secretNames": ["*"],
     "credentials.defaultNamespaces": ["shop"],

@@ -19,6 +19,9 @@ GOOD: dict[str, tuple[str, Any]] = {
     "workers": ("3", 3),
     "leader_election": ("false", False),
     "lease_namespace": ("ops", "ops"),
+    "lease_duration": ("1m", 60.0),
+    "lease_renew_deadline": ("12s", 12.0),
+    "lease_retry_period": ("500ms", 0.5),
     "metrics_port": ("0", 0),
     "health_port": ("9", 9),
     "log_format": ("JSON", "json"),
@@ -40,6 +43,9 @@ BAD = {
     "workers": "0",
     "leader_election": "2",
     "ecs_ram_role": "perhaps",
+    "lease_duration": "2h",
+    "lease_renew_deadline": "0s",
+    "lease_retry_period": "10s",
     "metrics_port": "65536",
     "health_port": "-1",
     "log_format": "xml",
@@ -92,6 +98,14 @@ def test_a_malformed_value_is_one_line_that_names_the_setting(name: str, text: s
     message = str(caught.value)
     assert message.startswith(f"{key(name)} (--{name.replace('_', '-')}): ")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("lease_duration", "10s"), ("lease_renew_deadline", "15s"), ("lease_renew_deadline", "2s")]
+)
+def test_the_times_of_the_lease_must_be_in_order(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match="below LEASE_RENEW_DEADLINE, and that below LEASE_DURATION"):
+        read_settings({}, {key(name): text})
 
 
 def test_a_setting_that_does_not_exist_is_named() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from esa_preload_operator.resources.durations import parse_duration
@@ -49,6 +49,15 @@ class Settings(BaseSettings):
     lease_namespace: str = Field(
         default="", description="Namespace of the Lease; in a cluster the pod's own by default."
     )
+    lease_duration: Duration = Field(
+        default=15.0, gt=0, le=3600, description="Time after which others take a Lease that its holder does not renew."
+    )
+    lease_renew_deadline: Duration = Field(
+        default=10.0, gt=0, description="Time without a renewal after which the holder gives up; below LEASE_DURATION."
+    )
+    lease_retry_period: Duration = Field(
+        default=2.0, gt=0, description="Time between two tries for the Lease; below LEASE_RENEW_DEADLINE."
+    )
     metrics_port: int = Field(default=8080, ge=0, le=65535, description="Port of /metrics.")
     health_port: int = Field(default=8081, ge=0, le=65535, description="Port of /healthz and /readyz.")
     log_format: Literal["plain", "json"] = Field(default="plain", description="plain or json.")
@@ -83,6 +92,14 @@ class Settings(BaseSettings):
     ecs_ram_role: bool = Field(
         default=False, description="Without other credentials of its own, use the RAM role of the ECS instance."
     )
+
+    @field_validator("lease_retry_period")
+    @classmethod
+    def _lease_times_in_order(cls, value: float, info: ValidationInfo) -> float:
+        deadline, duration = info.data.get("lease_renew_deadline"), info.data.get("lease_duration")
+        if deadline is not None and duration is not None and not value < deadline < duration:
+            raise ValueError("it must be below LEASE_RENEW_DEADLINE, and that below LEASE_DURATION")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -202,8 +202,9 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- define "esa.checkDurations" -}}
 {{- $monitors := pick .Values.metrics "serviceMonitor" "podMonitor" -}}
 {{- $all := dict -}}
-{{- range list "refreshActive" "refreshIdle" "requestTimeout" "networkGrace" "staleTokenAfter" "minResetInterval" -}}
-{{- $_ := set $all (printf "config.%s" .) (get $.Values.config .) -}}
+{{- $others := list "endpoint" "allowHttpEndpoint" "workers" "logFormat" "logLevel" "maxCallsPerSecond" "resetConfirmation" -}}
+{{- range $name, $value := .Values.config -}}
+{{- if not (has $name $others) -}}{{- $_ := set $all (printf "config.%s" $name) $value -}}{{- end -}}
 {{- end -}}
 {{- range $name, $monitor := $monitors -}}
 {{- range list "interval" "scrapeTimeout" -}}
