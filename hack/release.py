@@ -76,18 +76,31 @@ class Release:
     def _chart(self, folder: Path) -> None:
         chart = self.source / CHART
         values = chart / "values.yaml"
-        _edit(values, r"(?m)^(  repository: ).*$", self.image)
+        registry, repository = _split(self.image)
+        _edit(values, r'(?m)^(  registry: )""$', registry or '""')
+        _edit(values, r"(?m)^(  repository: ).*$", repository)
         if self.digest:
             _edit(values, r'(?m)^(  digest: )""$', self.digest)
         _edit(chart / "Chart.yaml", r"(?m)^(      image: ).*$", self.image_reference)
         if self.home:
             _edit(values, r"(?m)^(    runbookUrl: ).*$", f"{self.home}/blob/v{self.version}/docs/runbooks.md")
-            with (chart / "Chart.yaml").open("a", encoding="utf-8") as file:
-                file.write(yaml.safe_dump({"home": self.home, "sources": [self.home]}))
+            self._say_where_from(chart / "Chart.yaml")
         head = (self.source / "hack" / "tools" / "chart-readme.md").read_text(encoding="utf-8")
         (chart / "README.md").write_text(readme_of(values.read_text(encoding="utf-8"), head), encoding="utf-8")
         # Helm 4 keeps to SOURCE_DATE_EPOCH, Helm 3 does not.
         self._run(str(tool("helm4")), "package", str(chart), "--destination", str(folder))
+
+    def _say_where_from(self, about: Path) -> None:
+        places = {
+            "Documentation": f"/tree/v{self.version}/docs",
+            "Changes": "/blob/main/CHANGELOG.md",
+            "Support": "/issues",
+        }
+        links = "".join(f"    - name: {name}\n      url: {self.home}{path}\n" for name, path in places.items())
+        _edit(about, r"(?m)^(annotations:\n)", f"  artifacthub.io/links: |\n{links}")
+        _edit(about, r"(?m)^(- name: The maintainers of .*\n)", f"  url: {self.home}\n")
+        with about.open("a", encoding="utf-8") as file:
+            file.write(yaml.safe_dump({"home": self.home, "sources": [self.home]}))
 
     def _manifests(self, folder: Path) -> None:
         image = {"name": NAME, "newName": self.image, "newTag": self.version}
@@ -114,6 +127,12 @@ class Release:
         if done.returncode != 0:
             raise ReleaseError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-3000:]}")
         return done.stdout
+
+
+def _split(image: str) -> tuple[str, str]:
+    """Return the registry, or nothing, and the repository of an image, as container runtimes tell them apart."""
+    host, _, rest = image.partition("/")
+    return (host, rest) if rest and (host == "localhost" or set(".:") & set(host)) else ("", image)
 
 
 def _edit(path: Path, pattern: str, value: str) -> None:

@@ -127,7 +127,10 @@ def versioned() -> dict[Path, str]:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     paths = [CHART / "Chart.yaml", *sorted(KUSTOMIZE.glob("**/kustomization.yaml"))]
     texts = {path: path.read_text(encoding="utf-8") for path in paths}
-    return {path: _VERSIONS.sub(lambda found: found[1] + version, text) for path, text in texts.items()}
+    texts = {path: _VERSIONS.sub(lambda found: found[1] + version, text) for path, text in texts.items()}
+    early = str(not re.fullmatch(r"[0-9.]+", version)).lower()
+    texts[paths[0]] = re.sub(r"(?m)^(  artifacthub\.io/prerelease: ).*$", rf'\1"{early}"', texts[paths[0]])
+    return texts
 
 
 def files() -> dict[Path, str]:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,6 +102,23 @@ def test_two_releases_of_one_name_live_in_two_namespaces(release: Release) -> No
     second.helm("uninstall", NAME)
     assert release.exists(f"clusterrole/{NAME}-{release.namespace}")
     assert release.exists(CRD)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_notes_say_what_to_do_next_and_after_an_upgrade(release: Release, *, own: bool) -> None:
+    values = {"credentials__existingSecret": "own"} if own else {"credentials__secretNames": ["keys", "other"]}
+    first = release.install(**values)
+    manifest = first.split("<<END\n")[1].split("END\n")[0]
+    release.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+    release.kubectl("create", "--validate=strict", "--filename=-", input=textwrap.dedent(manifest))
+    named = release.get(f"{PLURAL}/nightly")["spec"].get("credentialsSecretRef")
+    assert named == (None if own else {"name": "keys"})
+    assert ("create secret generic keys" in first) != own
+    assert "annotate scheduledpreloadjob nightly" in first
+    again = release.upgrade(**values)
+    assert ("rollout restart" in again) == own
+    assert "After this upgrade" in again
+    assert "What to do next" not in again
 
 
 def test_pods_are_replaced_by_an_upgrade_when_their_secret_has_changed(release: Release) -> None:

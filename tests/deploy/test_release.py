@@ -186,6 +186,17 @@ def test_the_chart_and_the_manifests_know_where_they_come_from(tmp_path: Path) -
     about = yaml.safe_load(helm("helm4", "show", "chart", str(folder / CHART)))
     assert image in about["annotations"]["artifacthub.io/images"]
     assert (about["home"], about["sources"]) == (home, [home])
+    assert [each["url"] for each in about["maintainers"]] == [home]
+    links = yaml.safe_load(about["annotations"]["artifacthub.io/links"])
+    assert {each["url"].removeprefix(home) for each in links} == {
+        f"/tree/v{VERSION}/docs",
+        "/blob/main/CHANGELOG.md",
+        "/issues",
+    }
+    mirrored = read(
+        helm("helm4", "template", NAME, str(folder / CHART), "--set=global.imageRegistry=mirror.example.com")
+    )
+    assert container(mirrored)["image"] == f"mirror.example.com/edge/esa:{VERSION}@{DIGEST}"
     assert f'| `image.digest` | `"{DIGEST}"` |' in helm("helm4", "show", "readme", str(folder / CHART))
     assert hashlib.sha256((folder / CHART).read_bytes()).hexdigest() in (folder / "SHA256SUMS").read_text()
 
