@@ -261,12 +261,58 @@ async def test_the_verb_reset_decides_who_may_ask(kubernetes: ControlPlane, simu
         assert "at most 256 bytes" in annotate(resetter, f"{key}={'é' * 129}")
         assert annotate(resetter, f"{key}={'é' * 128}") == ""
     assert annotate(editor, "other=value") == ""
-    assert annotate(editor, f"{RESET_KEYS[0]}-") == ""
+    for key in RESET_KEYS:
+        assert f"refused to {editor}" in annotate(editor, f"{key}-")  # set again, it would be a new request
+        assert f"refused to {editor}" in annotate(editor, f"{key}=")
+    assert annotate(resetter, f"{RESET_KEYS[1]}-") == ""
+    assert_a_failed_request_is_asked_again_only_by(resetter, editor, release)
     body = job_body("second", jobId="job2")
     body["metadata"]["annotations"] = {RESET_KEYS[0]: "t1"}
     with pytest.raises(KubectlError, match="needs the verb reset"):
         release.kubectl("create", "--filename=-", input=json.dumps(body), user=editor)
     release.kubectl("create", "--filename=-", input=json.dumps(body), user=resetter)
+
+
+def assert_a_failed_request_is_asked_again_only_by(resetter: str, editor: str, release: Release) -> None:
+    """Change the spec of a resource that has a token, before and after its reset has failed."""
+    intervals = (f"{number}s" for number in itertools.count(1))
+
+    def change(user: str) -> str:
+        try:
+            patch = json.dumps({"spec": {"minResetInterval": next(intervals)}})
+            release.kubectl("patch", f"{PLURAL}/nightly", "--type=merge", f"--patch={patch}", user=user)
+        except KubectlError as error:
+            return str(error)
+        return ""
+
+    def store(phase: str) -> None:
+        patch = json.dumps({"status": {"reset": {"phase": phase}}})
+        release.kubectl("patch", f"{PLURAL}/nightly", "--subresource=status", "--type=merge", f"--patch={patch}")
+
+    store("Succeeded")
+    assert change(editor) == ""
+    store("Failed")
+    assert "whose reset has failed" in change(editor)
+    assert change(resetter) == ""
+    release.kubectl("annotate", f"{PLURAL}/nightly", f"{RESET_KEYS[0]}-", user=resetter)
+    assert change(editor) == ""  # no request stands that could be made again
+
+
+def test_the_service_accounts_of_argo_cd_may_ask(kubernetes: ControlPlane) -> None:
+    release = Release(kubernetes, "helm3")
+    accounts = ["argocd-server", "argocd-application-controller"]
+    subjects = [{"kind": "ServiceAccount", "name": name, "namespace": "argocd"} for name in accounts]
+    release.install(resetPolicy__enabled=True, resetPolicy__aggregateToAdmin=False, resetPolicy__subjects=subjects)
+
+    def may_reset(account: str) -> str:
+        user = f"--as=system:serviceaccount:argocd:{account}"
+        words = ["auth", "can-i", "reset", f"{PLURAL}.{GROUP}", "--namespace=website", user]
+        try:
+            return kubernetes.kubectl(*words).strip()
+        except KubectlError:
+            return "no"
+
+    assert [may_reset(account) for account in (*accounts, "default")] == ["yes", "yes", "no"]
 
 
 # --- examples, and the README -------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,6 +60,20 @@ def test_a_kustomization_is_the_charts_render(folder: str, values: dict[str, Any
     assert set(ours) == set(charts)
     for each, manifest in charts.items():
         assert ours[each] == manifest
+
+
+COMPONENTS = {
+    "network-policy": {"networkPolicy": {"enabled": True}},
+    "reset-policy": {"resetPolicy": {"enabled": True}},
+}
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_a_component_is_what_the_charts_value_switches_on(name: str, tmp_path: Path) -> None:
+    component = os.path.relpath(KUSTOMIZE / "components" / name, tmp_path)
+    ours = comparable(kustomize(overlay(tmp_path, KUSTOMIZE / "base", components=[component])))
+    assert ours == comparable(render(COMPONENTS[name]))
+    assert set(COMPONENTS) == {path.name for path in (KUSTOMIZE / "components").iterdir()}
 
 
 def comparable_operator(manifests: list[Manifest]) -> dict[Any, Manifest]:
