@@ -11,8 +11,9 @@ ROOT = Path(__file__).parents[2]
 COVERED_BY = {
     "argocd/example/job.yaml": "deploy/test_helm.py",
     "argocd/example/reset-after-sync.yaml": "cluster/test_argocd_gitops.py",
-    "argocd/application.yaml": "deploy/test_argocd.py",
-    "argocd/argo*.yaml": "deploy/test_argocd.py",
+    "argocd/application.yaml": "deploy/test_argocd_files.py",
+    "argocd/apps/*": "deploy/test_argocd_files.py",
+    "argocd/argo*.yaml": "deploy/test_argocd_files.py",
     "argocd/resource_customizations/*": "deploy/test_argocd.py",
     "helm/*/.helmignore": "deploy/test_release.py",
     "helm/*/templates/NOTES.txt": "deploy/test_helm.py",
