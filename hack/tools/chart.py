@@ -19,7 +19,6 @@ import yaml
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "deploy" / "helm" / "esa-preload-operator"
 KUSTOMIZE: Final = ROOT / "deploy" / "kustomize"
-ARGOCD: Final = ROOT / "deploy" / "argocd"
 MONITORING: Final = ROOT / "deploy" / "monitoring"
 CRD: Final = ROOT / "crds" / "esa.preload-operator.io_scheduledpreloadjobs.yaml"
 DEFINITIONS: Final = {
@@ -37,7 +36,7 @@ _TYPES: Final[Mapping[type, str]] = {
 }
 _VERSIONS: Final = re.compile(
     r"(?m)^(version: |appVersion: | +image: esa-preload-operator:| +app\.kubernetes\.io/version: "
-    r"| +newTag: | +targetRevision: (?=[0-9]))\S+$"
+    r"| +newTag: | +tag: (?=[0-9])| +targetRevision: (?=[0-9]))\S+$"
 )
 _KEY: Final = re.compile(r"^( *)([A-Za-z][\w-]*):")
 
@@ -127,7 +126,8 @@ def crd_template(crd: str) -> str:
 def versioned() -> dict[Path, str]:
     """Put the project's version into every file that names it."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    paths = [CHART / "Chart.yaml", *sorted(KUSTOMIZE.glob("**/kustomization.yaml")), ARGOCD / "apps" / "operator.yaml"]
+    examples = [ROOT / "deploy" / name for name in ("argocd/apps/operator.yaml", "flux/operator/helmrelease.yaml")]
+    paths = [CHART / "Chart.yaml", *sorted(KUSTOMIZE.glob("**/kustomization.yaml")), *examples]
     texts = {path: path.read_text(encoding="utf-8") for path in paths}
     texts = {path: _VERSIONS.sub(lambda found: found[1] + version, text) for path, text in texts.items()}
     early = str(not re.fullmatch(r"[0-9.]+", version)).lower()

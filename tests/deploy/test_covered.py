@@ -15,6 +15,7 @@ COVERED_BY = {
     "argocd/apps/*": "deploy/test_argocd_files.py",
     "argocd/argo*.yaml": "deploy/test_argocd_files.py",
     "argocd/resource_customizations/*": "deploy/test_argocd.py",
+    "flux/*": "deploy/test_flux.py",
     "helm/*/.helmignore": "deploy/test_release.py",
     "helm/*/templates/NOTES.txt": "deploy/test_helm.py",
     "helm/*/templates/resetpolicy.yaml": "deploy/test_helm.py",
