@@ -82,7 +82,7 @@ COMPILE := env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL CUSTOM_
   --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 requirements: $(READY) ## resolve the dependencies anew, with hashes (UPGRADE=--upgrade for newer versions)
-	@$(COMPILE) $(UPGRADE) --output-file requirements.txt pyproject.toml
+	@$(COMPILE) $(UPGRADE) --extra otel --output-file requirements.txt pyproject.toml
 	@$(COMPILE) $(UPGRADE) --extra cli --extra dev --build-deps-for editable --constraint requirements.txt \
 	  --output-file requirements-dev.txt pyproject.toml
 	@$(COMPILE) $(UPGRADE) --only-build-deps --build-deps-for wheel --constraint requirements-dev.txt \

@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT / "hack" / name) for name in ("control-plane", "tools")
 
 import yaml  # noqa: E402 - the path comes first
 
-from bill import bill_of_materials  # noqa: E402 - the same
+from bill import BillError, bill_of_materials  # noqa: E402 - the same
 from build import binaries  # noqa: E402 - the same
 from chart import readme_of  # noqa: E402 - the same
 from gobuild import BuildError  # noqa: E402 - the same
@@ -113,9 +113,8 @@ class Release:
         (folder / "install.yaml").write_text(title + built, encoding="utf-8")
 
     def _bill_of_materials(self, folder: Path) -> None:
-        pinned = (self.source / "requirements.txt").read_text(encoding="utf-8")
         path = folder / f"{NAME}-{self.version}.cdx.json"
-        path.write_text(bill_of_materials(NAME, self.version, pinned), encoding="utf-8")
+        path.write_text(bill_of_materials(self.source), encoding="utf-8")
 
     def _run(self, *command: str) -> str:
         with tempfile.TemporaryDirectory() as home:
@@ -209,7 +208,7 @@ def main(words: list[str]) -> int:
             home = (given.home or "").rstrip("/")
             Release(source, version, epoch, given.image or NAME, given.digest or "", home).make(made)
             _replace(given.folder, made)
-    except (ReleaseError, BuildError) as error:
+    except (ReleaseError, BuildError, BillError) as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
     print((given.folder / SUMS).read_text(encoding="utf-8"), end="")

@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from control_plane import ControlPlane
 from support.chart import KUSTOMIZE, NAME, ROOT, VERSION, container, helm, kustomize, read
@@ -144,13 +146,33 @@ def test_the_source_distribution_builds_the_same_wheel(dist: Path, tmp_path: Pat
 
 
 def test_the_bill_of_materials_is_what_the_image_installs(dist: Path) -> None:
+    text = (dist / BOM).read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    found = json.loads(text)
+    requirements = (ROOT / "requirements.txt").read_text()
+    pinned = re.findall(r"(?m)^([\w.-]+)==([^ ;\\]+)", requirements)
+    purls = {each["purl"] for each in found["components"]}
+    assert purls == {f"pkg:pypi/{name}@{version}" for name, version in pinned}
+    hashes = [part["content"] for each in found["components"] for part in hashes_of(each)]
+    assert sorted(hashes) == sorted(re.findall(r"--hash=sha256:(\w+)", requirements))
+    assert {each["name"] for each in found["components"] if not each.get("licenses")} <= {"protobuf"}  # says none
+    root = found["metadata"]["component"]
+    assert (root["name"], root["version"], root["licenses"][0]["license"]["id"]) == (NAME, VERSION, "Apache-2.0")
+
+
+def hashes_of(component: dict[str, Any]) -> list[dict[str, str]]:
+    return [part for each in component["externalReferences"] for part in each.get("hashes", ())]
+
+
+def test_the_graph_of_the_bill_reaches_every_component_from_the_operator(dist: Path) -> None:
     found = json.loads((dist / BOM).read_text())
-    pinned = re.findall(r"(?m)^([\w.-]+)==([^ ;\\]+)", (ROOT / "requirements.txt").read_text())
-    assert {(each["name"], each["version"]) for each in found["components"]} == set(pinned)
-    assert (found["metadata"]["component"]["name"], found["metadata"]["component"]["version"]) == (NAME, VERSION)
-    (root,) = (each for each in found["dependencies"] if each["ref"] == NAME)
-    assert len(root["dependsOn"]) == len(pinned) == len({each["purl"] for each in found["components"]})
-    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
+    graph = {each["ref"]: set(each.get("dependsOn", ())) for each in found["dependencies"]}
+    reached, ahead = set(), {NAME}
+    while ahead:
+        reached |= ahead
+        ahead = set().union(*(graph[each] for each in ahead)) - reached
+    assert reached == {NAME, *(each["bom-ref"] for each in found["components"])}
+    assert any("httpcore" in each for each in graph[next(ref for ref in graph if ref.startswith("httpx=="))])
 
 
 def test_one_kubectl_line_installs_the_operator(dist: Path) -> None:
