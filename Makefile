@@ -19,7 +19,7 @@ TYPED := operator $(wildcard hack/*.py hack/*/*.py) tests
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test e2e lint crds chart bench control-plane requirements image release-artifacts publish clean
+.PHONY: help demo test e2e lint crds chart bench control-plane requirements image release-artifacts release-build publish clean
 
 help: ## show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/' | \
@@ -89,14 +89,17 @@ requirements: $(READY) ## resolve the dependencies anew, with hashes (UPGRADE=--
 	  --output-file requirements-build.txt pyproject.toml
 
 image: ## build the image with docker, for this machine (IMAGE=name)
-	@docker buildx build --load --tag "$${IMAGE:-esa-preload-operator}:$(VERSION)" --build-arg VERSION=$(VERSION) .
+	@docker buildx build --load --pull --tag "$${IMAGE:-esa-preload-operator}:$${IMAGE_TAG:-$(VERSION)}" --build-arg VERSION=$(VERSION) .
 
 # What these take: TAG=v1.2.3, IMAGE=registry/name, DIGEST=sha256:…, SOURCE=address of the repository.
 release-artifacts: $(READY) ## make the files of a release in dist/ (IMAGE=registry/name says where its image lies)
 	@$(BIN)/python hack/release.py --tag="$${TAG:-}" --image="$${IMAGE:-}" --digest="$${DIGEST:-}" --home="$${SOURCE:-}"
 
-publish: $(READY) ## push a tagged commit's image and chart, and make its release: hack/publish.sh says what it needs
-	@PYTHON=$(BIN)/python hack/publish.sh
+release-build: $(READY) ## build a tagged commit's image and files into dist/: hack/build-release.sh says what it needs
+	@PYTHON=$(BIN)/python hack/build-release.sh
+
+publish: ## push and sign what release-build made, and make the release: hack/publish.sh says what it needs
+	@hack/publish.sh
 
 clean: ## remove what was made here (the built control plane stays in the user's cache)
 	@rm -rf $(VENV) dist build .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,7 +18,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from control_plane import ControlPlane
 from support.chart import KUSTOMIZE, NAME, ROOT, VERSION, container, helm, kustomize, read
-from tools import tool
+from support.release_tree import cloned, git
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +28,6 @@ SDIST = f"esa_preload_operator-{VERSION}.tar.gz"
 CHART = f"{NAME}-{VERSION}.tgz"
 BOM = f"{NAME}-{VERSION}.cdx.json"
 DIGEST = "sha256:" + "c" * 64
-IDENTITY = {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
 def release(tree: Path, folder: Path, *options: str, umask: int = 0o022, **environment: str) -> None:
@@ -43,25 +41,8 @@ def release(tree: Path, folder: Path, *options: str, umask: int = 0o022, **envir
     )
 
 
-def git(tree: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", *words], cwd=tree, env={**os.environ, **IDENTITY}, capture_output=True, text=True, check=True
-    )
-    return done.stdout
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def cloned(target: Path) -> Path:
-    """Clone the repository, with what is not committed yet."""
-    git(ROOT, "clone", "--quiet", str(ROOT), str(target))
-    for name in git(ROOT, "diff", "--name-only", "--diff-filter=d", "HEAD").split():
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target / name)
-        git(target, "add", name)
-    return target
 
 
 @pytest.fixture(scope="module")
@@ -221,106 +202,3 @@ def test_the_chart_and_the_manifests_know_where_they_come_from(tmp_path: Path) -
     assert container(mirrored)["image"] == f"mirror.example.com/edge/esa:{VERSION}@{DIGEST}"
     assert f'| `image.digest` | `"{DIGEST}"` |' in helm("helm4", "show", "readme", str(folder / CHART))
     assert hashlib.sha256((folder / CHART).read_bytes()).hexdigest() in (folder / "SHA256SUMS").read_text()
-
-
-# --- publishing -------------------------------------------------------------------------------------------------
-
-# Programs that write down how they were called, and answer as the real ones do.
-DOCKER = """#!/bin/sh
-echo docker "$@" >> "$LOG"
-case "$*" in
-  *imagetools*) echo '{"mediaType": "x", "digest": "sha256:%s"}' ;;
-  *) while [ "$1" != --metadata-file ]; do shift; done; echo '{"containerimage.digest": "%s"}' > "$2" ;;
-esac
-"""
-GH = """#!/bin/sh
-echo gh "$@" >> "$LOG"
-while [ "$1" != --notes-file ]; do shift; done
-cat "$2" >> "$LOG"
-"""
-HELM = """#!/bin/sh
-[ "$1" = push ] || exec %s "$@"
-echo helm "$@" >> "$LOG"
-"""
-
-
-class Publisher:
-    """A clone with a tag, and programs that only pretend."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = folder / "log"
-        self.programs = folder / "bin"
-        self.programs.mkdir()
-        bodies = {"docker": DOCKER % ("b" * 64, DIGEST), "gh": GH, "helm4": HELM % tool("helm4")}
-        for name, body in bodies.items():
-            (self.programs / name).write_text(body)
-            (self.programs / name).chmod(0o755)
-        self.tree = cloned(folder / "clone")
-        changes = (self.tree / "CHANGELOG.md").read_text()
-        self.commit(changes.replace("## [Unreleased]", f"## [Unreleased]\n\n## [{VERSION}] - 2026-01-01"))
-
-    def commit(self, changes: str) -> None:
-        (self.tree / "CHANGELOG.md").write_text(changes)
-        git(self.tree, "commit", "--quiet", "--all", "--message=release")
-        git(self.tree, "tag", "--force", f"v{VERSION}")
-
-    def run(self) -> str:
-        """Publish; return what was complained about."""
-        done = subprocess.run(
-            [self.tree / "hack" / "publish.sh"],
-            env={
-                **os.environ,
-                "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
-                "PACKAGING_TOOLS": str(self.programs),
-                "PYTHON": sys.executable,
-                "LOG": str(self.log),
-                "TAG": f"v{VERSION}",
-                "IMAGE": "registry.example.com/Edge/esa",
-                "CHARTS": "oci://registry.example.com/Edge/charts",
-                "SOURCE": "https://forge.example.com/Edge/esa",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert bool(done.returncode) == bool(done.stderr), done.stderr
-        return done.stderr
-
-
-def test_a_tag_becomes_an_image_a_chart_and_a_release(tmp_path: Path) -> None:
-    publisher = Publisher(tmp_path)
-    assert publisher.run() == ""
-    inspect, build, push, made, *notes = publisher.log.read_text().splitlines()
-    assert inspect.startswith("docker buildx imagetools inspect docker.io/library/debian:13-slim ")
-    for words in (
-        "--platform linux/amd64,linux/arm64",
-        "--provenance mode=max",
-        f"--build-arg BASE=docker.io/library/debian:13-slim@sha256:{'b' * 64}",
-        f"--build-arg VERSION={VERSION}",
-        f"--tag registry.example.com/edge/esa:{VERSION} --push",
-    ):
-        assert words in build
-    assert push == f"helm push dist/{CHART} oci://registry.example.com/edge/charts"
-    assert made.startswith(f"gh release create v{VERSION} --verify-tag ")
-    for name in contents(publisher.tree / "dist"):
-        assert f" dist/{name}" in made
-    assert "### Added" in notes
-    assert not any(line.startswith("## ") for line in notes)
-    manifests = read((publisher.tree / "dist" / "install.yaml").read_text())
-    assert container(manifests)["image"] == f"registry.example.com/edge/esa:{VERSION}@{DIGEST}"
-
-
-def test_nothing_is_pushed_when_something_speaks_against_it(tmp_path: Path) -> None:
-    publisher = Publisher(tmp_path)
-    changes = (publisher.tree / "CHANGELOG.md").read_text()
-    (publisher.tree / "LICENSE").write_text("none")
-    assert "not committed" in publisher.run()
-    git(publisher.tree, "commit", "--quiet", "--all", "--message=one more")
-    assert "is not what is checked out" in publisher.run()
-    publisher.commit(changes.replace(f"## [{VERSION}]", "## [9.9.9]"))
-    assert f"CHANGELOG.md has nothing on {VERSION}" in publisher.run()
-    project = publisher.tree / "pyproject.toml"
-    project.write_text(project.read_text().replace(f'version = "{VERSION}"', 'version = "9.9.9"'))
-    publisher.commit(changes)
-    assert "the version in pyproject.toml 9.9.9" in publisher.run()
-    assert not publisher.log.exists()
