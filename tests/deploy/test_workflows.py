@@ -127,7 +127,7 @@ def test_the_image_is_built_anew_and_scanned_each_week() -> None:
 
 def test_the_workflows_are_what_the_forge_understands() -> None:
     """No forge is here to run them: their syntax, expressions and references are checked."""
-    command = [tool("actionlint"), "-no-color", "-shellcheck=", "-pyflakes=", *map(str, PATHS)]
+    command = [str(tool("actionlint")), "-no-color", "-shellcheck=", "-pyflakes=", *map(str, PATHS)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
