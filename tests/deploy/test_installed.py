@@ -38,7 +38,7 @@ async def test_the_installed_operator_resets_once(
         credentials__existingSecret="esa-credentials",
     )
     release.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
-    offset = 90_000_000 + 1_000 * os.getpid() % 1_000_000 + next(_numbers)
+    offset = 90_000_000 + 1_000 * os.getpid() % 1_000_000 + 10 * next(_numbers)  # each has two jobs
     world = World(kubernetes, simulator, tmp_path, release.namespace, f"AK-{release.namespace}", offset=offset)
     world.account = str(2 * 10**15 + offset)
     credential = {
