@@ -53,6 +53,7 @@ class Reason(enum.StrEnum):
     REFRESH_FAILING = "RefreshFailing"
     STATUS_UNREADABLE = "StatusUnreadable"
     INTERNAL_ERROR = "InternalError"
+    REQUEST_IGNORED = "RequestIgnored"
     URLS_ACCEPTED = "UrlsAccepted"
     INVALID_URL = "InvalidUrl"
     INVALID_DOMAIN = "InvalidDomain"
