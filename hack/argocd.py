@@ -148,6 +148,7 @@ CASES: Final[dict[str, Case]] = {
     "unreadable": Case(*_UNREADABLE, asked=_ONE),
 }
 BUSY: Final = ("requested", "requested-by-a-tool", "resetting", "held", "throttled", "denied", "asked-again")
+DEAF: Final = ("claimed", "unreadable")
 IDLE: Final = ("pending", "ready", "suspended", "succeeded", "long-token", "withdrawn", "failed")
 
 
@@ -189,6 +190,9 @@ def action_tests() -> dict[str, Any]:
         {"inputPath": f"testdata/{name}.yaml", "result": [shown | {"disabled": name in BUSY}]}
         for name in (*IDLE, *BUSY)
     ]
+    for name in DEAF:
+        why = {"displayName": f"Reset (not possible: {CASES[name].reason})", "disabled": True}
+        discovery.append({"inputPath": f"testdata/{name}.yaml", "result": [shown | why]})
     actions: list[dict[str, str]] = [
         {"action": "reset", "inputPath": f"testdata/{name}.yaml", "expectedOutputPath": f"testdata/{name}-reset.yaml"}
         for name in ("ready", "succeeded")
@@ -197,6 +201,9 @@ def action_tests() -> dict[str, Any]:
     refused = [
         {"action": "reset", "inputPath": f"testdata/{name}.yaml", "expectedErrorMessage": refusal} for name in BUSY
     ]
+    for name in DEAF:
+        refusal = f"the operator does not look at requests of this resource: {CASES[name].reason}"
+        refused.append({"action": "reset", "inputPath": f"testdata/{name}.yaml", "expectedErrorMessage": refusal})
     return {"discoveryTests": discovery, "actionTests": [*actions, *refused]}
 
 
@@ -210,7 +217,7 @@ def files() -> Iterator[tuple[Path, str]]:
     yield SCRIPTS / "actions" / "action_test.yaml", dump(action_tests())
     for name, case in CASES.items():
         yield SCRIPTS / "testdata" / f"{name}.yaml", dump(case.resource())
-    for name in (*IDLE, *BUSY):
+    for name in (*IDLE, *BUSY, *DEAF):
         yield SCRIPTS / "actions" / "testdata" / f"{name}.yaml", dump(CASES[name].resource())
     for name in ("ready", "succeeded"):
         yield SCRIPTS / "actions" / "testdata" / f"{name}-reset.yaml", dump(reset_of(CASES[name].resource()))

@@ -19,6 +19,9 @@ GOOD: dict[str, tuple[str, Any]] = {
     "workers": ("3", 3),
     "leader_election": ("false", False),
     "lease_namespace": ("ops", "ops"),
+    "lease_duration": ("1m", 60.0),
+    "lease_renew_deadline": ("12s", 12.0),
+    "lease_retry_period": ("500ms", 0.5),
     "metrics_port": ("0", 0),
     "health_port": ("9", 9),
     "log_format": ("JSON", "json"),
@@ -40,6 +43,9 @@ BAD = {
     "workers": "0",
     "leader_election": "2",
     "ecs_ram_role": "perhaps",
+    "lease_duration": "2h",
+    "lease_renew_deadline": "0s",
+    "lease_retry_period": "10s",
     "metrics_port": "65536",
     "health_port": "-1",
     "log_format": "xml",
@@ -160,6 +166,14 @@ def test_no_secret_names_at_all_are_none(text: str) -> None:
     assert read_settings({}, {key("credentials_secret_names"): text}).credentials_secret_names == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("lease_duration", "10s"), ("lease_renew_deadline", "15s"), ("lease_renew_deadline", "2s")]
+)
+def test_the_times_of_the_lease_must_be_in_order(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match="below LEASE_RENEW_DEADLINE, and that below LEASE_DURATION"):
+        read_settings({}, {key(name): text})
+
+
 def test_a_setting_that_does_not_exist_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^ESA_OPERATOR_WROKERS: there is no such setting$"):
         read_settings({}, {"ESA_OPERATOR_WROKERS": "3"})
@@ -167,6 +181,38 @@ def test_a_setting_that_does_not_exist_is_named() -> None:
 
 def test_other_variables_are_none_of_its_business() -> None:
     assert read_settings({}, {"ESA_ENDPOINT": "x", "WORKERS": "0"}) == read_settings({}, {})
+
+
+def service_links(name: str, protocol: str = "TCP") -> dict[str, str]:
+    """Return what the kubelet puts into the pods of a namespace that has such a Service with the port `metrics`."""
+    link, address = f"{protocol.lower()}://10.96.0.7:8080", "10.96.0.7"
+    variables = {
+        "SERVICE_HOST": address,
+        "SERVICE_PORT": "8080",
+        "SERVICE_PORT_METRICS": "8080",
+        "PORT": link,
+        f"PORT_8080_{protocol}": link,
+        f"PORT_8080_{protocol}_PROTO": protocol.lower(),
+        f"PORT_8080_{protocol}_PORT": "8080",
+        f"PORT_8080_{protocol}_ADDR": address,
+    }
+    return {f"{name.upper().replace('-', '_')}_{tail}": value for tail, value in variables.items()}
+
+
+@pytest.mark.parametrize(
+    "service", ["esa-operator", "esa-operator-metrics", "esa-operator-health", "esa-operator-2-port"]
+)
+@pytest.mark.parametrize("protocol", ["TCP", "UDP", "SCTP"])
+def test_the_links_to_a_service_with_the_operators_prefix_are_no_settings(service: str, protocol: str) -> None:
+    assert read_settings({}, service_links(service, protocol)) == read_settings({}, {})
+
+
+@pytest.mark.parametrize(
+    "variable", ["ESA_OPERATOR_METRIC_PORT=9", "ESA_OPERATOR_SERVICE_HOSTS=x", "ESA_OPERATOR_SERVICE_PORT=http"]
+)
+def test_a_mistyped_setting_is_no_link_to_a_service(variable: str) -> None:
+    with pytest.raises(SettingsError, match="there is no such setting"):
+        read_settings({}, dict([variable.split("=")]))
 
 
 def test_the_environment_of_the_process_does_not_leak_into_given_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,5 +157,7 @@ class LocalState:
     held: Held | None = None
     pruned: str = ""
     """Status fields that the API server dropped from a write; nothing is called until this process ends."""
+    hinted: tuple[str, ...] = ()
+    """What people were told of requests that are none."""
     mute: bool = False
     """The API server does not keep what the conditions should say, so that writing it again is of no use."""

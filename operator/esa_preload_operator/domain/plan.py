@@ -34,13 +34,14 @@ from esa_preload_operator.domain.steps import (
     Returned,
     Step,
     Stored,
+    Tell,
     Told,
     Wait,
     Write,
     WriteLost,
     WriteRefused,
 )
-from esa_preload_operator.domain.values import Backoff, Moment, Rules
+from esa_preload_operator.domain.values import Backoff, Moment, Notice, Rules
 from esa_preload_operator.domain.view import View
 
 Next = tuple[LocalState, Step]
@@ -85,6 +86,10 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, *, fresh: boo
     """
     if now.monotonic < local.write_backoff.not_before:
         return local, Wait(local.write_backoff.not_before)
+    if view.hints != local.hinted:
+        local = replace(local, hinted=view.hints)
+        if view.hints:
+            return local, Tell(view, Notice(Reason.REQUEST_IGNORED, "; ".join(view.hints), warning=True))
     waits: list[float | None] = []
     for concern in CONCERNS:
         local, step = concern(local, view, now, rules, fresh)
@@ -141,7 +146,7 @@ def assess(write: Write, local: LocalState, rules: Rules) -> Finding | None:
     """Return the worst of what the concerns find; None if nothing is known that the status does not say."""
     view = replace(write.view, reset=write.reset, handled=write.handled)
     found = [*_obstacles(local, view, rules)]
-    works = upkeep.finding(local, view, told=write.job is not None)
+    works = upkeep.finding(local, view)
     if works is not None:
         found.append(works)
     about_reset = reset.finding(view, works=works is not None and works.state is State.READY)

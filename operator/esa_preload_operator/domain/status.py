@@ -45,7 +45,7 @@ def status_after(write: Write, wall: float) -> dict[str, Any]:
             value = getattr(job, name)
             _put(status, key, value or (0 if value == 0 and name in _SHOWN_AT_ZERO else None))
         status |= {"progress": progress(job), "refreshedAt": now}
-    if write.finding is not None or write.job is not None or write.decides:
+    if write.finding is not None:
         status["observedGeneration"] = view.generation
     status["conditions"] = [item.model_dump(by_alias=True, exclude_none=True) for item in conditions]
     return status

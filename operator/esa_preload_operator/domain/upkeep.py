@@ -107,12 +107,12 @@ def _is_trusted(seen: Seen, view: View) -> bool:
     return says and not seen.distrusted and seen.problem is None
 
 
-def finding(local: LocalState, view: View, *, told: bool) -> Finding | None:
-    """Return what is known of the job; `told` if ESA has just told about it. None if nothing is known."""
+def finding(local: LocalState, view: View) -> Finding | None:
+    """Return what is known of the job; None if nothing is known."""
     seen = local.seen
-    if seen.problem is not None and not told:
+    if seen.problem is not None:
         return finding_of(seen.problem)
-    if not (told or seen.works or _is_trusted(seen, view)):
+    if not (seen.works or _is_trusted(seen, view)):
         return None
     can = f"ESA job {view.job_id} can be reset"
     if seen.site is None:

@@ -26,7 +26,7 @@ class _Entry:
 
 
 class SecretCache:
-    """Reads the Secrets of some names; tells when one that was read has changed.
+    """Reads the Secrets of some names; reports when one that was read has changed.
 
     Args:
         names: the names that may be read, or `*` for all; with `*` only those that were read are kept.
@@ -72,8 +72,8 @@ class SecretCache:
     async def read(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Return the kept data of a Secret (key to base64 text), or None if there is none.
 
-        A value above `SECRET_VALUE_LIMIT` is cut right behind the limit. That there is no such Secret is never said
-        without asking: it may have been applied together with the resource that names it.
+        A value above `SECRET_VALUE_LIMIT` is cut right behind the limit. The API server is asked before None is
+        returned: the Secret may have been applied together with the resource that names it.
 
         Raises:
             StoreUnavailableError: it is none of those that may be read, or nothing is known.
@@ -113,8 +113,10 @@ class SecretCache:
             return self._missing(key, before)
         if not answer.ok or not isinstance(answer.body, dict):
             raise StoreUnavailableError(answer.explanation, retry_after=answer.retry_after)
-        self.store(key, _version(answer.body), self.kept(answer.body), scope, first=True)
-        return self._entries[key].data
+        data = self.kept(answer.body)
+        self.store(key, _version(answer.body), data, scope, first=True)
+        entry = self._entries.get(key)
+        return data if entry is None else entry.data
 
     def _missing(self, key: Key, before: _Entry | None) -> Mapping[str, str] | None:
         """Note that the API server knows no such Secret, unless something newer came while it was asked."""
@@ -123,7 +125,7 @@ class SecretCache:
             return entry.data if entry is not None else None
         self._entries[key] = _Entry(0 if before is None else before.version, None)
         if before is not None and before.data is not None:
-            self._tell(key)
+            self._changed(key)
         return None
 
     def kept(self, obj: Mapping[str, Any]) -> Mapping[str, str]:
@@ -134,9 +136,9 @@ class SecretCache:
     def store(
         self, key: Key, version: int, data: Mapping[str, str] | None, scope: "_Scope", *, first: bool = False
     ) -> None:
-        """Keep what was seen unless something newer was; tell who relies on what was there before.
+        """Keep what was seen unless something newer was; report the change to those who read it before.
 
-        With `first` the reader gets it as an answer, and needs not be told.
+        With `first` the reader gets it as an answer, so nothing is reported.
         """
         wanted = key in self._wanted
         if scope.name == ANY and not wanted:
@@ -148,12 +150,12 @@ class SecretCache:
         if data is None and not wanted:
             del self._entries[key]
         if wanted and not (before is None and first) and data != (before.data if before else None):
-            self._tell(key)
+            self._changed(key)
 
-    def _tell(self, key: Key) -> None:
+    def _changed(self, key: Key) -> None:
         try:
             self._on_change(*key)
-        except Exception:  # noqa: BLE001 - a fault of those who are told must not end the watch of all Secrets
+        except Exception:  # noqa: BLE001 - a failing callback must not end the watch of all Secrets
             _log.exception("the change of Secret %s/%s was not handled", *key)
 
     def retain(self, keys: set[Key], version: int, scope: "_Scope") -> None:

@@ -91,7 +91,7 @@ class Watch:
             await asyncio.sleep(max(pause, self._pause()))
 
     async def _once(self) -> float:
-        """List if needed and watch until that ends; return the seconds that the API server wants to be left alone."""
+        """List if needed and watch until that ends; return the shortest pause before the next try."""
         try:
             if self._version is None:
                 self._version = await self._list()

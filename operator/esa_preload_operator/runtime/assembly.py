@@ -126,7 +126,15 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
 def _leadership(settings: Settings, connection: Connection, identity: str) -> Elector | NoElection:
     if not settings.leader_election:
         return NoElection()
-    return Elector(connection, namespace=_lease_namespace(settings, connection), name=LEASE_NAME, identity=identity)
+    return Elector(
+        connection,
+        namespace=_lease_namespace(settings, connection),
+        name=LEASE_NAME,
+        identity=identity,
+        lease_duration=settings.lease_duration,
+        renew_deadline=settings.lease_renew_deadline,
+        retry_period=settings.lease_retry_period,
+    )
 
 
 def _lease_namespace(settings: Settings, connection: Connection) -> str:

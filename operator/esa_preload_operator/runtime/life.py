@@ -1,6 +1,7 @@
 """The life of the process: wait for the lead, work, drain, let a successor in."""
 
 import asyncio
+import functools
 import logging
 import os
 import time
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 from esa_preload_operator.k8s.lease import Elector
 from esa_preload_operator.runtime.app import App
-from esa_preload_operator.runtime.crd import wait_for_crd
+from esa_preload_operator.runtime.crd import compare_fields, follow_fields, wait_for_crd
 from esa_preload_operator.runtime.health import serve
 from esa_preload_operator.runtime.settings import SettingsError
 from esa_preload_operator.services.runner import LeadershipLostError
@@ -78,6 +79,7 @@ async def _lead(app: App, watch: Watch) -> None:
         asyncio.create_task(_restarting("secrets", app.secrets.run)),
         asyncio.create_task(_restarting("events", app.events.run)),
         asyncio.create_task(_restarting("refresh", app.refresher.run)),
+        asyncio.create_task(_restarting("CRD", functools.partial(_follow_crd, app))),
     }
     queue = asyncio.create_task(
         app.queue.run(app.settings.workers, app.traces.work(app.reconciler.reconcile)), name="queue"
@@ -99,8 +101,13 @@ async def _lead(app: App, watch: Watch) -> None:
     exit_now(_STOPPED if stop in done else _FAILED)
 
 
+async def _follow_crd(app: App) -> None:
+    await follow_fields(app.connection, app.reconciler.crd_changed, app.reconciler.doubts_crd)
+
+
 async def _watch_what_is_served(app: App, watch: Watch) -> None:
     await wait_for_crd(app.connection, app.health)
+    app.reconciler.crd_changed(await compare_fields(app.connection) or "")
     app.metrics.leads(leading=True)  # only now: an alert tells when nobody works
     await watch()
 

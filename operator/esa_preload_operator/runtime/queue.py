@@ -38,7 +38,7 @@ class QueueMetrics:
         """A reconcile took that long and ended as success, retry or error."""
 
     def retried(self) -> None:
-        """A resource comes back after a failure."""
+        """A resource is retried after a failure."""
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class WorkQueue(Generic[T]):
     _dues: Dues = field(default_factory=Dues)
     _failures: dict[ObjectRef, int] = field(default_factory=dict)
     _pauses: dict[ObjectRef, float] = field(default_factory=dict)
-    """Until when the API server wants to hear nothing about a resource (Retry-After)."""
+    """When a resource may be tried again after the API server answered with Retry-After."""
     _ready: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     _timer: asyncio.TimerHandle | None = None
     _closing: bool = False
@@ -147,7 +147,7 @@ class WorkQueue(Generic[T]):
             self._take_again(ref)
 
     def _take_again(self, ref: ObjectRef) -> None:
-        """Line up what was added while a worker had it, once the API server wants to hear of it."""
+        """Line up what was added while a worker had it, but not before a Retry-After has passed."""
         urgent = self._again.pop(ref, None)
         if urgent is None:
             return
@@ -156,7 +156,7 @@ class WorkQueue(Generic[T]):
         else:
             self._line_up(ref, urgent=urgent)
 
-    async def _reconcile(self, ref: ObjectRef, work: Work, *, urgent: bool) -> str:
+    async def _reconcile(self, ref: ObjectRef, work: Work[T], *, urgent: bool) -> str:
         try:
             until = await work(ref, self._items.pop(ref, None))
         except StoreError as error:

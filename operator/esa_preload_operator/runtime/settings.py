@@ -6,12 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from esa_preload_operator.resources.durations import parse_duration
 
 PREFIX: Final = "ESA_OPERATOR_"
+_SERVICE_LINK: Final = re.compile(
+    rf"{PREFIX}(\w+_)?"
+    r"(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=\d+|PORT=\w+://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)"
+)
+"""What the kubelet sets for each Service of the namespace: that of a Service named esa-operator… has our prefix."""
 
 ALL: Final = "*"
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -90,6 +95,15 @@ class Settings(BaseSettings):
     lease_namespace: Namespace = Field(
         default="", description="Namespace of the Lease; in a cluster the pod's own by default."
     )
+    lease_duration: Annotated[_Duration, _between("1s", "1h")] = Field(
+        default=15.0, description="Time after which others take a Lease that its holder does not renew."
+    )
+    lease_renew_deadline: Annotated[_Duration, _between("500ms", "1h")] = Field(
+        default=10.0, description="Time without a renewal after which the holder gives up; below LEASE_DURATION."
+    )
+    lease_retry_period: Annotated[_Duration, _between("100ms", "1h")] = Field(
+        default=2.0, description="Time between two tries for the Lease; below LEASE_RENEW_DEADLINE."
+    )
     metrics_port: int = Field(default=8080, ge=0, le=65535, description="Port of /metrics.")
     health_port: int = Field(default=8081, ge=0, le=65535, description="Port of /healthz and /readyz.")
     log_format: Literal["plain", "json"] = Field(default="plain", description="plain or json.")
@@ -131,6 +145,14 @@ class Settings(BaseSettings):
     ecs_ram_role: bool = Field(
         default=False, description="Without other credentials of its own, use the RAM role of the ECS instance."
     )
+
+    @field_validator("lease_retry_period")
+    @classmethod
+    def _lease_times_in_order(cls, value: float, info: ValidationInfo) -> float:
+        deadline, duration = info.data.get("lease_renew_deadline"), info.data.get("lease_duration")
+        if deadline is not None and duration is not None and not value < deadline < duration:
+            raise ValueError("it must be below LEASE_RENEW_DEADLINE, and that below LEASE_DURATION")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -176,6 +198,7 @@ def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] | None = 
         SettingsError: a value is unknown or malformed; the message is one line.
     """
     environ = os.environ if environ is None else environ
+    environ = {name: text for name, text in environ.items() if not _SERVICE_LINK.fullmatch(f"{name}={text}")}
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     unknown = sorted(name for name in environ if name.upper().startswith(PREFIX) and name not in known)
     if unknown:

@@ -51,7 +51,10 @@ def _always_send(step: Call, now_monotonic: float, leads_until: float) -> bool:
 
 
 def _no_wait(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    with patch.object(call, "call_is_over_at", lambda _orphan, _rules: now.monotonic):
+    with (
+        patch.object(call, "call_is_over_at", lambda _orphan, _rules: now.monotonic),
+        patch.object(call, "repeats_at", lambda _orphan, _rules: now.monotonic),
+    ):
         return plan.advance(memory, happened, now, rules)
 
 
@@ -187,11 +190,10 @@ def _remembers_claim(memory: LocalState, happened: Input, now: Moment, rules: Ru
     return plan.advance(memory, happened, now, rules)
 
 
-def _acts_on_claimed(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    with patch.object(plan, "_blocked", lambda local, *_rest: (local, None)):
-        concerns = tuple(plan._blocked if concern.__name__ == "_blocked" else concern for concern in plan.CONCERNS)
-        with patch.object(plan, "CONCERNS", concerns):
-            return plan.advance(memory, happened, now, rules)
+def _never_blocked(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
+    concerns = tuple(concern for concern in plan.CONCERNS if concern.__name__ != "_blocked")
+    with patch.object(plan, "CONCERNS", concerns):
+        return plan.advance(memory, happened, now, rules)
 
 
 NO_CLAIM = Rulebook("recovery calls without writing a claim", advance=_no_claim)
@@ -212,4 +214,4 @@ BELIEVES_LIST = Rulebook("a job that a list lacks is gone", advance=_believes_li
 WITHOUT_REPORT = Rulebook("conditions change with resets only", advance=_without_report)
 STICKY_PROBLEM = Rulebook("a problem of the site stays", advance=_sticky_problem)
 REMEMBERS_CLAIM = Rulebook("a claim is remembered", advance=_remembers_claim)
-ACTS_ON_CLAIMED = Rulebook("a claimed resource acts all the same", advance=_acts_on_claimed)
+NEVER_BLOCKED = Rulebook("nothing keeps a resource from acting", advance=_never_blocked)

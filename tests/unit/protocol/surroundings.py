@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.local import Calling
 from esa_preload_operator.domain.steps import (
     Fact,
     JobMissing,
@@ -22,13 +23,22 @@ from unit.protocol.world import Listing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from esa_preload_operator.domain.steps import Write
+    from esa_preload_operator.domain.local import Seen
+    from esa_preload_operator.domain.steps import Call, Write
     from unit.protocol.world import Proc, State
 
 DENIED = Problem("NoPermission", "", ErrorClass.BLOCKED, Reason.ACCESS_DENIED)
 WRONG_KEY = Problem("InvalidAccessKeyId.NotFound", "", ErrorClass.BLOCKED, Reason.CREDENTIALS_INVALID, Delivery.REFUSED)
 WRONG = "k2"
 """A Secret whose keys ESA does not know."""
+
+
+def _is_known(seen: Seen, listing: Listing) -> bool:
+    """Does the process know what the list says? It may have been told, and have learnt otherwise since."""
+    if listing.says in {"denied", "wrong key"}:
+        return seen.site is not None
+    missing = seen.missing or (seen.problem is not None and seen.problem.reason == Reason.JOB_NOT_FOUND)
+    return seen.site is None and missing == (listing.says == "missing")
 
 
 class Surrounded(Disturbed):
@@ -45,8 +55,7 @@ class Surrounded(Disturbed):
         if proc.listing is None:
             seen = self.m.memories[proc.memory].seen
             says = self._says(s, seen.secret or "")
-            fails = says.says in {"denied", "wrong key"}
-            if seen.job_id and (proc.told != says or fails != (seen.site is not None)):
+            if seen.job_id and (proc.told != says or not _is_known(seen, says)):
                 yield Move("begins to list the site", p, self._proc(s, p, proc._replace(listing=says)))
             return
         if isinstance(self.m.steps[proc.step], Wait):
@@ -71,8 +80,13 @@ class Surrounded(Disturbed):
             case _:
                 fact = JobTold(EsaJob("J1", site_id=1, url_submitted=listing.url or None))
         known = listing if not listing.stale else None
+        before = self.m.memories[proc.memory].seen
         s = self._proc(s, p, proc._replace(listing=None, told=known))
-        return self._on(s, p, ("told", fact, "J1", listing.secret, -1.0 if listing.stale else 0.0))
+        s = self._on(s, p, ("told", fact, "J1", listing.secret, -1.0 if listing.stale else 0.0))
+        after = self.m.memories[s.procs[p].memory].seen
+        if listing.stale and (before.works, before.missing) != (after.works, after.missing):
+            s = s._replace(broken="an old list counts more than a newer look")
+        return s
 
     def _look(self, s: State, p: int, proc: Proc) -> State:
         secret = self.m.memories[proc.memory].seen.secret
@@ -85,9 +99,25 @@ class Surrounded(Disturbed):
     def _store(self, s: State, write: Write, *, doubt: bool) -> tuple[State, str]:
         """A resource that is not ready is told of its job again, though the list says the same as before."""
         s, excuse = super()._store(s, write, doubt=doubt)
+        obj = self.m.objs[s.obj]
         if self.shown(s) != Reason.READY:
             s = s._replace(procs=tuple(proc._replace(told=None) for proc in s.procs))
+        elif obj.secret == WRONG and obj.observed == obj.generation:
+            s = s._replace(broken="Ready, though ESA told these credentials nothing")
+        others = Reason.ACCESS_DENIED if obj.secret == WRONG else Reason.CREDENTIALS_INVALID
+        if obj.observed == obj.generation and self.shown(s) == others:
+            s = s._replace(broken="what other credentials were told is shown")
         return s, excuse
+
+    def _send(self, s: State, p: int, proc: Proc, step: Call) -> Iterator[Move]:
+        memory = self.m.memories[proc.memory]
+        for move in super()._send(s, p, proc, step):
+            broken = ""
+            if move.name == "sends the reset" and memory.claimed:
+                broken = "another resource's job is reset"
+            elif move.name == "sends the reset" and isinstance(memory.call, Calling) and memory.call.view.deleting:
+                broken = "a resource that is being deleted is reset"
+            yield move._replace(state=move.state._replace(broken=broken)) if broken else move
 
     def _messages(self, s: State) -> Iterator[Move]:
         for message in s.wire:
