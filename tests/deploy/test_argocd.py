@@ -82,6 +82,8 @@ DEAF = {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.INVALID_SPEC, Reason.STA
 OWN = {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.STATUS_UNREADABLE}
 """Reasons that are no answers of ESA."""
 RULES = Rules("me")
+TOLD = Seen("job1", job=EsaJob("job1"), works=True)
+"""What is known after ESA has told about the job."""
 
 problems = st.sampled_from(PROBLEMS)
 answers = st.sampled_from([problem for problem in PROBLEMS if problem.reason not in OWN])
@@ -157,7 +159,7 @@ def test_a_problem_shows_as_the_table_says_once_it_has_lasted(before: Status, pr
 def test_a_job_that_esa_tells_about_is_healthy_unless_a_reset_has_a_word_in_it(before: Status) -> None:
     job = resource(before.model_copy(update={"reset": None}))
     write = report(view_of(live(job)), job=EsaJob("job1"))
-    finding = assess(write, LocalState("u"), RULES)
+    finding = assess(write, LocalState("u", seen=TOLD), RULES)
     assert health(live(job, status_after(replace(write, finding=finding), WALL))) == "Healthy"
 
 
@@ -194,7 +196,7 @@ def test_whatever_the_reset_protocol_writes_shows_as_the_table_and_the_open_requ
     if answer is not None and phase in {Phase.IN_FLIGHT, Phase.RETRYING, Phase.FAILED}:
         reset = replace(reset, reason=str(answer.reason))
     write = Write(view_of(live(job)), reset, tuple(sorted(handled.items())), job=EsaJob("job1") if seen else None)
-    finding = assess(write, LocalState("u", seen=Seen("job1", problem=problem)), RULES)
+    finding = assess(write, LocalState("u", seen=TOLD if seen else Seen("job1", problem=problem)), RULES)
     status = status_after(replace(write, finding=finding), WALL - DEGRADED_AFTER)
     under_way = phase in {Phase.IN_FLIGHT, Phase.RETRYING, Phase.HELD}
     unheard = {
