@@ -307,7 +307,7 @@ def test_a_new_request_on_a_stalled_resource_is_progressing_unless_nobody_will_l
     "reason", [problem.reason for problem in PROBLEMS if finding_of(problem).state is State.STALLED]
 )
 def test_the_action_is_disabled_with_the_reason_where_nobody_would_look_at_it(reason: Reason) -> None:
-    deaf = reason in {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.INVALID_SPEC}
+    deaf = reason in DEAF
     obj = live(resource(settled(State.STALLED, reason)))
     assert disabled(obj) == deaf
     name = discovery_script.run(obj)["reset"]["displayName"]
