@@ -207,6 +207,18 @@ def test_whatever_the_reset_protocol_writes_shows_as_the_table_and_the_open_requ
     assert health(live(job, status)) == ("Progressing" if unheard and not deaf else TABLE[expected.state].argo_health)
 
 
+@pytest.mark.parametrize("reason", sorted({problem.reason for problem in PROBLEMS} - OWN))
+def test_after_a_failed_request_a_job_that_esa_tells_about_is_healthy_unless_the_spec_was_refused(
+    reason: Reason,
+) -> None:
+    job = resource(Status(), {RESET_KEY: "t1"})
+    failed = ResetState(Phase.FAILED, "job1", tokens=((RESET_KEY, "t1"),), generation=2, reason=reason, message="m")
+    write = Write(view_of(live(job)), failed, failed.tokens, job=EsaJob("job1"))
+    finding = assess(write, LocalState("u", seen=TOLD), RULES)
+    expected = "Degraded" if reason is Reason.INVALID_SPEC else "Healthy"
+    assert health(live(job, status_after(replace(write, finding=finding), WALL))) == expected
+
+
 OBSTACLES: dict[Reason, tuple[dict[str, Any], LocalState, Rules]] = {
     Reason.JOB_CLAIMED: ({}, LocalState("u", claimed=True), RULES),
     Reason.CRD_OUTDATED: ({}, LocalState("u"), replace(RULES, crd_lacks="status.handledTimes")),
