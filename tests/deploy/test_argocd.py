@@ -208,7 +208,7 @@ def test_whatever_the_reset_protocol_writes_shows_as_the_table_and_the_open_requ
 
 
 @pytest.mark.parametrize("reason", sorted({problem.reason for problem in PROBLEMS} - OWN))
-def test_after_a_failed_request_a_job_that_esa_tells_about_is_healthy_unless_the_spec_was_refused(
+def test_a_job_that_is_there_again_after_a_failed_request_is_healthy_unless_the_spec_was_refused(
     reason: Reason,
 ) -> None:
     job = resource(Status(), {RESET_KEY: "t1"})
