@@ -74,11 +74,6 @@ def stored(seen: Seen, write: Write, now: Moment) -> Seen:
     return replace(seen, job=None, changed_at=now.monotonic)
 
 
-def told(seen: Seen) -> Seen:
-    """Return what is known once the status says all of it."""
-    return seen if seen.job is None else replace(seen, job=None)
-
-
 def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> tuple[LocalState, Step | None]:
     """Look at the job if neither the status nor anything told since says that it works."""
     del rules, fresh
