@@ -15,19 +15,19 @@ from hypothesis import strategies as st
 from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.runtime.queue import ITEMS, QueueMetrics, WorkQueue
-from esa_preload_operator.services.reset import LeadershipLostError
-from support.queueing import Worked, bodies, play, ref, working
+from esa_preload_operator.services.runner import LeadershipLostError
+from support.queueing import Worked, play, ref, view, working
 
 
 def test_what_is_added_many_times_while_it_waits_is_worked_on_once() -> None:
     async def scene() -> None:
         queue, work = WorkQueue(), Worked()
         for number in range(5):
-            queue.add(ref("a"), {"n": number})
+            queue.add(ref("a"), view(number))
         assert queue.depth() == 1
         async with working(queue, work):
             await asyncio.sleep(10)
-        assert [body for _, _, body in work.done] == [{"n": 4}]
+        assert [item for _, _, item in work.done] == [view(4)]
 
     play(scene)
 
@@ -36,13 +36,13 @@ def test_what_is_added_while_a_worker_has_it_comes_again_once_with_the_newest_bo
     async def scene() -> None:
         queue, work = WorkQueue(), Worked()
         async with working(queue, work):
-            queue.add(ref("a"), {"n": 0})
+            queue.add(ref("a"), view(0))
             await asyncio.sleep(0.5)
-            queue.add(ref("a"), {"n": 1})
-            queue.add(ref("a"), {"n": 2})
+            queue.add(ref("a"), view(1))
+            queue.add(ref("a"), view(2))
             assert queue.depth() == 0
             await asyncio.sleep(10)
-        assert [body for _, _, body in work.done] == [{"n": 0}, {"n": 2}]
+        assert [item for _, _, item in work.done] == [view(0), view(2)]
 
     play(scene)
 
@@ -50,11 +50,11 @@ def test_what_is_added_while_a_worker_has_it_comes_again_once_with_the_newest_bo
 def test_a_wake_without_a_body_asks_for_a_read() -> None:
     async def scene() -> None:
         queue, work = WorkQueue(), Worked()
-        queue.add(ref("a"), {"n": 0})
+        queue.add(ref("a"), view(0))
         queue.add(ref("a"))
         async with working(queue, work):
             await asyncio.sleep(5)
-        assert [body for _, _, body in work.done] == [None]
+        assert [item for _, _, item in work.done] == [None]
 
     play(scene)
 
@@ -96,7 +96,7 @@ def test_a_forgotten_resource_leaves_no_delay_no_body_and_no_failure() -> None:
             queue.forget(ref("a"))
             await asyncio.sleep(100)
             assert len(work.done) == 1
-            queue.add(ref("b"), bodies("b"))
+            queue.add(ref("b"), view())
             queue.forget(ref("b"))  # deleted while it waits: what the watch delivered is no more
             await asyncio.sleep(1)
         assert work.done[-1][2] is None
@@ -162,16 +162,16 @@ def test_items_of_waiting_resources_are_bounded_and_the_others_are_read() -> Non
     async def scene() -> None:
         queue, work = WorkQueue(), Worked(0)
         for number in range(ITEMS + 100):
-            queue.add(ref(number), {"n": number})
-        queue.add(ref(0), {"n": "new"})
-        queue.add(ref(ITEMS), {"n": "none"})
+            queue.add(ref(number), view(number))
+        queue.add(ref(0), view(-1))
+        queue.add(ref(ITEMS), view(-2))
         assert len(queue._items) == ITEMS
         async with working(queue, work):
             await asyncio.sleep(1)
         given_items = {key.name: body for _, key, body in work.done}
         assert len(given_items) == ITEMS + 100
-        assert given_items["0"] == {"n": "new"}
-        assert given_items["1"] == {"n": 1}
+        assert given_items["0"] == view(-1)
+        assert given_items["1"] == view(1)
         assert given_items[str(ITEMS)] is None
         assert not queue._items
 
@@ -181,11 +181,11 @@ def test_items_of_waiting_resources_are_bounded_and_the_others_are_read() -> Non
 def test_an_item_that_finds_no_room_never_leaves_an_older_one_behind() -> None:
     async def scene() -> None:
         queue, work = WorkQueue(), Worked(0)
-        queue.add(ref("a"), {"n": 1})
+        queue.add(ref("a"), view(1))
         queue.add(ref("a"))
         for number in range(ITEMS):
-            queue.add(ref(number), {"n": number})
-        queue.add(ref("a"), {"n": 2})
+            queue.add(ref(number), view(number))
+        queue.add(ref("a"), view(2))
         async with working(queue, work):
             await asyncio.sleep(1)
         assert next(body for _, key, body in work.done if key == ref("a")) is None
@@ -279,7 +279,7 @@ def test_whatever_comes_nothing_is_lost_and_nothing_is_worked_on_twice_at_once(
             for kind, number, extra in script:
                 key, now = ref(number), time.monotonic()
                 if kind == "add":
-                    queue.add(key, {"at": now} if extra else None)
+                    queue.add(key, view(len(asked)) if extra else None)
                     asked[key] = now
                 elif kind == "add_at":
                     queue.add_at(key, now + extra)

@@ -11,7 +11,7 @@ import pytest
 
 from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.runtime.queue import WorkQueue
-from support.queueing import Worked, play, ref, working
+from support.queueing import Worked, play, ref, view, working
 
 
 def test_the_earliest_delay_wins() -> None:
@@ -129,15 +129,15 @@ def test_nothing_brings_a_resource_back_before_the_server_wants_it() -> None:
         start = time.monotonic()
         work.answers[ref("a")] = [StoreError("x", retry_after=30.0)]
         async with working(queue, work):
-            queue.add(ref("a"), {"n": 0})
+            queue.add(ref("a"), view(0))
             await asyncio.sleep(0.5)
-            queue.add(ref("a"), {"n": 1}, urgent=True)  # while a worker has it
+            queue.add(ref("a"), view(1), urgent=True)  # while a worker has it
             await asyncio.sleep(10)
-            queue.add(ref("a"), {"n": 2}, urgent=True)
+            queue.add(ref("a"), view(2), urgent=True)
             await asyncio.sleep(100)
-            queue.add(ref("a"), {"n": 3})
+            queue.add(ref("a"), view(3))
             await asyncio.sleep(10)
-        assert [body for _, _, body in work.done] == [{"n": 0}, {"n": 2}, {"n": 3}]
+        assert [item for _, _, item in work.done] == [view(0), view(2), view(3)]
         assert work.times(ref("a"))[1] == pytest.approx(start + 32)
 
     play(scene)
