@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BILL := $(VENV)-bill/.ready
 CRD := crds/esa.preload-operator.io_scheduledpreloadjobs.yaml
 WORKERS ?= 3
 IMPORTS_CACHE ?= .import_linter_cache
@@ -19,7 +20,7 @@ TYPED := operator $(wildcard hack/*.py hack/*/*.py) tests
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test e2e lint crds chart bench control-plane requirements image release-artifacts publish clean
+.PHONY: help demo test e2e lint crds chart bench control-plane requirements image release-artifacts release-build publish clean
 
 help: ## show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/' | \
@@ -29,7 +30,7 @@ demo: $(READY) ## show the operator at work, with a simulated ESA and a real Kub
 	@$(BIN)/python hack/demo.py
 
 # GOGC: the API server may take more memory, and needs less time for it.
-test: $(READY) ## run all tests; the Kubernetes API server and the tools that some need are built once
+test: $(READY) $(BILL) ## run all tests; the Kubernetes API server and the tools that some need are built once
 	@started=$$SECONDS; failed=0; logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; \
 	run() { GOGC=400 $(PYTEST) "$$@" -q -n $(WORKERS) --dist worksteal || failed=1; }; \
 	built() { wait $$1 || { cat "$$2" >&2; exit 1; }; }; \
@@ -82,24 +83,28 @@ COMPILE := env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL CUSTOM_
   --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 requirements: $(READY) ## resolve the dependencies anew, with hashes (UPGRADE=--upgrade for newer versions)
-	@$(COMPILE) $(UPGRADE) --output-file requirements.txt pyproject.toml
+	@$(COMPILE) $(UPGRADE) --extra otel --output-file requirements.txt pyproject.toml
 	@$(COMPILE) $(UPGRADE) --extra cli --extra dev --build-deps-for editable --constraint requirements.txt \
 	  --output-file requirements-dev.txt pyproject.toml
 	@$(COMPILE) $(UPGRADE) --only-build-deps --build-deps-for wheel --constraint requirements-dev.txt \
 	  --output-file requirements-build.txt pyproject.toml
+	@$(COMPILE) $(UPGRADE) --output-file requirements-bill.txt hack/tools/bill.in
 
 image: ## build the image with docker, for this machine (IMAGE=name)
-	@docker buildx build --load --tag "$${IMAGE:-esa-preload-operator}:$(VERSION)" --build-arg VERSION=$(VERSION) .
+	@docker buildx build --load --pull --tag "$${IMAGE:-esa-preload-operator}:$${IMAGE_TAG:-$(VERSION)}" --build-arg VERSION=$(VERSION) .
 
 # What these take: TAG=v1.2.3, IMAGE=registry/name, DIGEST=sha256:…, SOURCE=address of the repository.
-release-artifacts: $(READY) ## make the files of a release in dist/ (IMAGE=registry/name says where its image lies)
+release-artifacts: $(READY) $(BILL) ## make the files of a release in dist/ (IMAGE=registry/name says where its image lies)
 	@$(BIN)/python hack/release.py --tag="$${TAG:-}" --image="$${IMAGE:-}" --digest="$${DIGEST:-}" --home="$${SOURCE:-}"
 
-publish: $(READY) ## push a tagged commit's image and chart, and make its release: hack/publish.sh says what it needs
-	@PYTHON=$(BIN)/python hack/publish.sh
+release-build: $(READY) $(BILL) ## build a tagged commit's image and files into dist/: hack/build-release.sh says what it needs
+	@PYTHON=$(BIN)/python hack/build-release.sh
+
+publish: ## push and sign what release-build made, and make the release: hack/publish.sh says what it needs
+	@hack/publish.sh
 
 clean: ## remove what was made here (the built control plane stays in the user's cache)
-	@rm -rf $(VENV) dist build .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-bill dist build .demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find operator hack tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): requirements-dev.txt pyproject.toml
@@ -110,4 +115,9 @@ $(READY): requirements-dev.txt pyproject.toml
 	  { echo 'make: Python has no venv module (Debian calls it python3-venv)' >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BILL): requirements-bill.txt $(READY)
+	@[ -x $(@D)/bin/python ] || $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --require-hashes --requirement requirements-bill.txt
 	@touch $@

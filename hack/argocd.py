@@ -108,7 +108,7 @@ _RESETTING = (State.RESETTING, Reason.RESETTING, "resetting ESA job 665d3af3621b
 _THROTTLED = (State.WAITING, Reason.THROTTLED, "Throttling: slow down (request R1)")
 _DENIED = (State.BLOCKED, Reason.ACCESS_DENIED, "NoPermission: no permission (request R1)")
 _GONE = (State.STALLED, Reason.JOB_NOT_FOUND, "InvalidJob.NotFound: no such job (request R1)")
-_CLAIMED = (State.STALLED, Reason.JOB_CLAIMED, "JobClaimed: the job belongs to the older resource website/other")
+_CLAIMED = (State.STALLED, Reason.JOB_CLAIMED, "JobClaimed: another resource has this job")
 _ONE, _TWO = {RESET_KEY: "deploy-1"}, {RESET_KEY: "deploy-2"}
 _LONG = {RESET_KEY: "x" * 257}
 _TOOL = {RESET_KEY_PREFIXED: LONG_AGO}
@@ -142,6 +142,7 @@ CASES: Final[dict[str, Case]] = {
     "claimed": Case(*_CLAIMED, asked=_ONE),
 }
 BUSY: Final = ("requested", "requested-by-a-tool", "resetting", "held", "throttled", "denied", "asked-again")
+DEAF: Final = ("claimed",)
 IDLE: Final = ("pending", "ready", "suspended", "succeeded", "long-token", "withdrawn", "failed")
 
 
@@ -183,6 +184,9 @@ def action_tests() -> dict[str, Any]:
         {"inputPath": f"testdata/{name}.yaml", "result": [shown | {"disabled": name in BUSY}]}
         for name in (*IDLE, *BUSY)
     ]
+    for name in DEAF:
+        why = {"displayName": f"Reset (not possible: {CASES[name].reason})", "disabled": True}
+        discovery.append({"inputPath": f"testdata/{name}.yaml", "result": [shown | why]})
     actions: list[dict[str, str]] = [
         {"action": "reset", "inputPath": f"testdata/{name}.yaml", "expectedOutputPath": f"testdata/{name}-reset.yaml"}
         for name in ("ready", "succeeded")
@@ -191,6 +195,9 @@ def action_tests() -> dict[str, Any]:
     refused = [
         {"action": "reset", "inputPath": f"testdata/{name}.yaml", "expectedErrorMessage": refusal} for name in BUSY
     ]
+    for name in DEAF:
+        refusal = f"the operator does not look at requests of this resource: {CASES[name].reason}"
+        refused.append({"action": "reset", "inputPath": f"testdata/{name}.yaml", "expectedErrorMessage": refusal})
     return {"discoveryTests": discovery, "actionTests": [*actions, *refused]}
 
 
@@ -204,7 +211,7 @@ def files() -> Iterator[tuple[Path, str]]:
     yield SCRIPTS / "actions" / "action_test.yaml", dump(action_tests())
     for name, case in CASES.items():
         yield SCRIPTS / "testdata" / f"{name}.yaml", dump(case.resource())
-    for name in (*IDLE, *BUSY):
+    for name in (*IDLE, *BUSY, *DEAF):
         yield SCRIPTS / "actions" / "testdata" / f"{name}.yaml", dump(CASES[name].resource())
     for name in ("ready", "succeeded"):
         yield SCRIPTS / "actions" / "testdata" / f"{name}-reset.yaml", dump(reset_of(CASES[name].resource()))

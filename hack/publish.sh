@@ -1,16 +1,14 @@
 #!/usr/bin/env bash
-# Publishes the commit of a tag: the image for two architectures, the files of the release with the image's digest in
-# them, and the chart. Needs docker with buildx, and gh, both logged in.
-#   TAG=v1.2.3 IMAGE=registry/name CHARTS=oci://registry/charts [SOURCE=address of the repository] PYTHON=… hack/publish.sh
+# Pushes and signs what hack/build-release.sh has put into dist/: the image, the chart, and a release with the other files.
+# Runs nothing of the project itself. Needs skopeo, helm, cosign (keyless: an identity that GitHub's workflow has) and gh, logged in.
+#   TAG=v1.2.3 IMAGE=registry/name CHARTS=oci://registry/charts hack/publish.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export TAG="${TAG:?names the tag}" IMAGE="${IMAGE:?names the image, without a tag}" SOURCE="${SOURCE:-}"
+export TAG="${TAG:?names the tag}" IMAGE="${IMAGE:?names the image, without a tag}"
 : "${CHARTS:?says where the chart goes, as oci://registry/folder}"
-base=docker.io/library/debian:13-slim
 version="${TAG#v}"
+chart="dist/esa-preload-operator-$version.tgz"
 IMAGE="${IMAGE,,}" CHARTS="${CHARTS,,}"  # a repository's name may have capitals, an image's may not
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 
 fail() {
   echo "publish: $1" >&2
@@ -18,28 +16,16 @@ fail() {
 }
 
 # Whatever can be refused is refused before anything is pushed.
-[ -z "$(git status --porcelain)" ] || fail 'there are changes that are not committed'
-[ "$(git rev-parse "refs/tags/$TAG^{commit}")" = "$(git rev-parse HEAD)" ] || fail "$TAG is not what is checked out"
-awk -v wanted="## [$version]" '/^## / {within = index($0, wanted) == 1; next} within' CHANGELOG.md >"$work/notes"
-grep -q '[^[:space:]]' "$work/notes" || fail "CHANGELOG.md has nothing on $version"
-"$PYTHON" hack/release.py --tag "$TAG" --image "$IMAGE" --home "$SOURCE" "$work/trial" >/dev/null
+[ -s dist/image.tar ] && [ -s "$chart" ] || fail "dist/ lacks the image or the chart of $version: make release-build makes them"
+(cd dist && sha256sum --check --strict --quiet SHA256SUMS) || fail 'the files in dist/ are not those of SHA256SUMS'
+digest=$(<dist/image.digest)
+grep -qF "$IMAGE:$version@$digest" dist/install.yaml || fail "install.yaml names another image than $IMAGE:$version@$digest"
 
-entry() { "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
-
-# The newest base: what it was stands in the image's provenance.
-docker buildx imagetools inspect "$base" --format '{{json .Manifest}}' >"$work/base"
-epoch=$(git log -1 --format=%ct)
-SOURCE_DATE_EPOCH=$epoch docker buildx build --platform linux/amd64,linux/arm64 --provenance mode=max --sbom true \
-  --build-arg BASE="$base@$(entry digest <"$work/base")" \
-  --build-arg VERSION="$version" \
-  --build-arg REVISION="$(git rev-parse HEAD)" \
-  --build-arg CREATED="$("$PYTHON" -c "import datetime as d; print(d.datetime.fromtimestamp($epoch, d.UTC).isoformat())")" \
-  --build-arg SOURCE="${SOURCE:-unknown}" \
-  --tag "$IMAGE:$version" --push --metadata-file "$work/image" .
-
-"$PYTHON" hack/release.py --tag "$TAG" --image "$IMAGE" --home "$SOURCE" \
-  --digest "$(entry containerimage.digest <"$work/image")"
-helm=$("$PYTHON" hack/tools/tools.py helm4)
-"$helm" push "dist/esa-preload-operator-$version.tgz" "$CHARTS"
+skopeo copy --all --preserve-digests oci-archive:dist/image.tar "docker://$IMAGE:$version"
+cosign sign --yes "$IMAGE@$digest"
+pushed=$(helm push "$chart" "$CHARTS" 2>&1 | tee /dev/stderr | sed -n 's/^Digest: //p')
+cosign sign --yes "${CHARTS#oci://}/esa-preload-operator@${pushed:?helm did not say which digest the chart has}"
+cosign sign-blob --yes --bundle dist/SHA256SUMS.sigstore.json dist/SHA256SUMS
 mapfile -t files < <(sed 's|^[^ ]*  |dist/|' dist/SHA256SUMS)
-gh release create "$TAG" --verify-tag --title "$TAG" --notes-file "$work/notes" "${files[@]}" dist/SHA256SUMS
+gh release create "$TAG" --verify-tag --title "$TAG" --notes-file dist/notes.md \
+  "${files[@]}" dist/SHA256SUMS dist/SHA256SUMS.sigstore.json

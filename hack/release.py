@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT / "hack" / name) for name in ("control-plane", "tools")
 
 import yaml  # noqa: E402 - the path comes first
 
-from bill import bill_of_materials  # noqa: E402 - the same
+from bill import BillError, bill_of_materials  # noqa: E402 - the same
 from build import binaries  # noqa: E402 - the same
 from chart import readme_of  # noqa: E402 - the same
 from gobuild import BuildError  # noqa: E402 - the same
@@ -76,18 +76,31 @@ class Release:
     def _chart(self, folder: Path) -> None:
         chart = self.source / CHART
         values = chart / "values.yaml"
-        _edit(values, r"(?m)^(  repository: ).*$", self.image)
+        registry, repository = _split(self.image)
+        _edit(values, r'(?m)^(  registry: )""$', registry or '""')
+        _edit(values, r"(?m)^(  repository: ).*$", repository)
         if self.digest:
             _edit(values, r'(?m)^(  digest: )""$', self.digest)
         _edit(chart / "Chart.yaml", r"(?m)^(      image: ).*$", self.image_reference)
         if self.home:
             _edit(values, r"(?m)^(    runbookUrl: ).*$", f"{self.home}/blob/v{self.version}/docs/runbooks.md")
-            with (chart / "Chart.yaml").open("a", encoding="utf-8") as file:
-                file.write(yaml.safe_dump({"home": self.home, "sources": [self.home]}))
+            self._say_where_from(chart / "Chart.yaml")
         head = (self.source / "hack" / "tools" / "chart-readme.md").read_text(encoding="utf-8")
         (chart / "README.md").write_text(readme_of(values.read_text(encoding="utf-8"), head), encoding="utf-8")
         # Helm 4 keeps to SOURCE_DATE_EPOCH, Helm 3 does not.
         self._run(str(tool("helm4")), "package", str(chart), "--destination", str(folder))
+
+    def _say_where_from(self, about: Path) -> None:
+        places = {
+            "Documentation": f"/tree/v{self.version}/docs",
+            "Changes": "/blob/main/CHANGELOG.md",
+            "Support": "/issues",
+        }
+        links = "".join(f"    - name: {name}\n      url: {self.home}{path}\n" for name, path in places.items())
+        _edit(about, r"(?m)^(annotations:\n)", f"  artifacthub.io/links: |\n{links}")
+        _edit(about, r"(?m)^(- name: The maintainers of .*\n)", f"  url: {self.home}\n")
+        with about.open("a", encoding="utf-8") as file:
+            file.write(yaml.safe_dump({"home": self.home, "sources": [self.home]}))
 
     def _manifests(self, folder: Path) -> None:
         image = {"name": NAME, "newName": self.image, "newTag": self.version}
@@ -100,9 +113,8 @@ class Release:
         (folder / "install.yaml").write_text(title + built, encoding="utf-8")
 
     def _bill_of_materials(self, folder: Path) -> None:
-        pinned = (self.source / "requirements.txt").read_text(encoding="utf-8")
         path = folder / f"{NAME}-{self.version}.cdx.json"
-        path.write_text(bill_of_materials(NAME, self.version, pinned), encoding="utf-8")
+        path.write_text(bill_of_materials(self.source), encoding="utf-8")
 
     def _run(self, *command: str) -> str:
         with tempfile.TemporaryDirectory() as home:
@@ -114,6 +126,12 @@ class Release:
         if done.returncode != 0:
             raise ReleaseError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-3000:]}")
         return done.stdout
+
+
+def _split(image: str) -> tuple[str, str]:
+    """Return the registry, or nothing, and the repository of an image, as container runtimes tell them apart."""
+    host, _, rest = image.partition("/")
+    return (host, rest) if rest and (host == "localhost" or set(".:") & set(host)) else ("", image)
 
 
 def _edit(path: Path, pattern: str, value: str) -> None:
@@ -190,7 +208,7 @@ def main(words: list[str]) -> int:
             home = (given.home or "").rstrip("/")
             Release(source, version, epoch, given.image or NAME, given.digest or "", home).make(made)
             _replace(given.folder, made)
-    except (ReleaseError, BuildError) as error:
+    except (ReleaseError, BuildError, BillError) as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
     print((given.folder / SUMS).read_text(encoding="utf-8"), end="")

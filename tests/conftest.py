@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from build import BuildError, binaries
 from control_plane import ControlPlane
 from support.api import Api
+from support.ram import allowed_actions
 from support.simulator import SimulatorProcess
 from support.world import World, new_world
 
@@ -35,6 +36,8 @@ def simulator() -> Iterator[SimulatorProcess]:
     """One simulated ESA per process of the test run; tests keep apart by accounts of their own."""
     with SimulatorProcess() as running:
         yield running
+        called = set(running.call_counts())
+    assert called <= allowed_actions(), "the operator calls what deploy/ram/policy.json does not allow"
 
 
 @pytest.fixture(scope="session")

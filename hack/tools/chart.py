@@ -21,9 +21,9 @@ CHART: Final = ROOT / "deploy" / "helm" / "esa-preload-operator"
 KUSTOMIZE: Final = ROOT / "deploy" / "kustomize"
 MONITORING: Final = ROOT / "deploy" / "monitoring"
 CRD: Final = ROOT / "crds" / "esa.preload-operator.io_scheduledpreloadjobs.yaml"
-_SPAN: Final = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)"
 DEFINITIONS: Final = {
-    "duration": {"type": "string", "pattern": rf"^(0|({_SPAN})+)$"},
+    # A template checks the form, since a message of the schema would not say what is missing.
+    "duration": {"description": "A duration such as 30s, 500ms or 1h30m", "type": ["string", "number"]},
     "port": {"type": "integer", "minimum": 1, "maximum": 65535},
 }
 _TYPES: Final[Mapping[type, str]] = {
@@ -35,7 +35,8 @@ _TYPES: Final[Mapping[type, str]] = {
     dict: "object",
 }
 _VERSIONS: Final = re.compile(
-    r"(?m)^(version: |appVersion: | +image: esa-preload-operator:| +app\.kubernetes\.io/version: | +newTag: )\S+$"
+    r"(?m)^(version: |appVersion: | +image: esa-preload-operator:| +app\.kubernetes\.io/version: "
+    r"| +newTag: | +tag: (?=[0-9])| +targetRevision: (?=[0-9]))\S+$"
 )
 _KEY: Final = re.compile(r"^( *)([A-Za-z][\w-]*):")
 
@@ -125,9 +126,13 @@ def crd_template(crd: str) -> str:
 def versioned() -> dict[Path, str]:
     """Put the project's version into every file that names it."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    paths = [CHART / "Chart.yaml", *sorted(KUSTOMIZE.glob("**/kustomization.yaml"))]
+    examples = [ROOT / "deploy" / name for name in ("argocd/apps/operator.yaml", "flux/operator/helmrelease.yaml")]
+    paths = [CHART / "Chart.yaml", *sorted(KUSTOMIZE.glob("**/kustomization.yaml")), *examples]
     texts = {path: path.read_text(encoding="utf-8") for path in paths}
-    return {path: _VERSIONS.sub(lambda found: found[1] + version, text) for path, text in texts.items()}
+    texts = {path: _VERSIONS.sub(lambda found: found[1] + version, text) for path, text in texts.items()}
+    early = str(not re.fullmatch(r"[0-9.]+", version)).lower()
+    texts[paths[0]] = re.sub(r"(?m)^(  artifacthub\.io/prerelease: ).*$", rf'\1"{early}"', texts[paths[0]])
+    return texts
 
 
 def files() -> dict[Path, str]:

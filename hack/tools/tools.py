@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["TOOLS", "BuildError", "prometheus_crds", "tool"]
 
 PACKAGES: Mapping[str, str] = {
+    "actionlint": "github.com/rhysd/actionlint/cmd/actionlint",
+    "flux-status": ".",
     "helm3": "helm.sh/helm/v3/cmd/helm",
     "helm4": "helm.sh/helm/v4/cmd/helm",
     "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",

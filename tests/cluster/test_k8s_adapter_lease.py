@@ -147,13 +147,57 @@ async def test_who_finds_another_name_in_the_lease_stops_at_once(w: World) -> No
     assert (await w.do("GET", path(w)))["spec"]["holderIdentity"] == "thief"
 
 
-async def test_who_has_led_does_not_make_a_deleted_lease_again(w: World) -> None:
+async def test_a_lease_deleted_by_hand_is_made_again_by_its_holder_before_a_standby_may(w: World) -> None:
+    one, two = elector(w, "one"), elector(w, "two", w.direct)
+    await acquired(one)
+    looks: list[str | None] = []
+    waiting = asyncio.create_task(two.acquire(report=looks.append))
+    async with kept(one) as task:
+        await eventually(lambda: bool(looks))
+        reads = len(w.proxy.requests(Match("GET", LEASE)))
+        await w.do("DELETE", path(w))
+        await eventually(lambda: len(w.proxy.requests(Match("GET", LEASE))) > reads)
+        first = one.valid_until()
+        await eventually(lambda: one.valid_until() > first)
+        assert not task.done()
+        assert not waiting.done()
+    waiting.cancel()
+    assert (await w.do("GET", path(w)))["spec"]["holderIdentity"] == "one"
+
+
+async def test_a_deleted_lease_that_another_one_has_made_anew_is_lost(w: World) -> None:
     one = elector(w, "one")
     await acquired(one)
     await w.do("DELETE", path(w))
+    await acquired(elector(w, "two", w.direct))  # has never seen the first one's lease
     async with kept(one) as task:
         await lost(task)
-    assert not (await w.direct.request("GET", path(w))).ok
+    assert (await w.do("GET", path(w)))["spec"]["holderIdentity"] == "two"
+
+
+async def test_a_holder_that_finds_its_lease_deleted_and_may_not_make_it_stops_in_time(w: World) -> None:
+    one = elector(w, "one")
+    await acquired(one)
+    w.proxy.refuse(Match("POST", LEASE), status=403, reason="Forbidden", times=None)
+    await w.do("DELETE", path(w))
+    async with kept(one) as task:
+        await lost(task)
+
+
+async def test_a_lease_that_was_never_asked_for_is_not_touched_by_a_release(w: World) -> None:
+    await w.do("POST", path(w, ""), {"metadata": {"name": "lease"}, "spec": {"holderIdentity": "other"}})
+    stopping = asyncio.Event()
+    reports: list[str | None] = []
+    two = elector(w, "two")
+    waiting = asyncio.create_task(two.acquire(stopping, reports.append))
+    await eventually(lambda: bool(reports))
+    stopping.set()
+    async with asyncio.timeout(DEADLINE):
+        assert not await waiting
+    assert reports[0] is None
+    requests = len(w.proxy.log)
+    await two.release()
+    assert len(w.proxy.log) == requests
 
 
 @pytest.mark.parametrize(
@@ -179,7 +223,8 @@ async def test_a_missing_permission_is_waited_out(w: World, caplog: pytest.LogCa
     waiting = asyncio.create_task(acquired(elector(w, "one")))
     with caplog.at_level("INFO"):
         await eventually(lambda: len(rule.hits) > 3)
-    assert len([each for each in caplog.records if "403 Forbidden" in each.getMessage()]) == 1
+    (told,) = [each.getMessage() for each in caplog.records if "403 Forbidden" in each.getMessage()]
+    assert "grant get, create and patch of leases" in told
     rule.remove()
     await waiting
 

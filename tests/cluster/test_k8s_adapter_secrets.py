@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from esa_preload_operator.domain.errors import StoreUnavailableError
-from esa_preload_operator.k8s.connection import connect
+from esa_preload_operator.domain.errors import EsaError, StoreUnavailableError
+from esa_preload_operator.domain.ports import SECRET_VALUE_LIMIT
+from esa_preload_operator.esa.credentials import from_secret
+from esa_preload_operator.k8s import secrets as secrets_module
+from esa_preload_operator.k8s.connection import Connection, connect
 from esa_preload_operator.k8s.secrets import SecretCache
 from support.adapter import DEADLINE, World, eventually, world
 from support.api_proxy import Match
@@ -37,6 +40,10 @@ class Told(list[tuple[str, str]]):
         self.append((namespace, name))
 
 
+def new_cache(connection: Connection, names: list[str], namespaces: list[str] | None = None, **kw: Any) -> SecretCache:
+    return SecretCache(connection, names, namespaces, keys=("accessKeyId", "accessKeySecret", "securityToken"), **kw)
+
+
 def encoded(value: str) -> str:
     return base64.b64encode(value.encode()).decode()
 
@@ -57,11 +64,15 @@ async def change(w: World, value: str) -> None:
     await w.do("PUT", path(w, f"/{NAME}"), body(value))
 
 
+def follows(cache: SecretCache) -> bool:
+    return all(scope.current for scope in cache._scopes.values())
+
+
 @contextlib.asynccontextmanager
-async def running(cache: SecretCache, w: World) -> AsyncIterator[None]:
+async def running(cache: SecretCache) -> AsyncIterator[None]:
     task = asyncio.create_task(cache.run())
     try:
-        await eventually(lambda: task.done() or w.proxy.watches > 0)
+        await eventually(lambda: task.done() or follows(cache))
         yield
     finally:
         task.cancel()
@@ -81,7 +92,7 @@ async def becomes(cache: SecretCache, w: World, wanted: str | None) -> None:
 
 async def test_before_the_watch_runs_each_read_asks_the_server(w: World) -> None:
     await create(w)
-    cache = SecretCache(w.connection, [NAME])
+    cache = new_cache(w.connection, [NAME])
     assert await value(cache, w) == VALUE
     await change(w, "new")
     assert await value(cache, w) == "new"
@@ -91,18 +102,18 @@ async def test_before_the_watch_runs_each_read_asks_the_server(w: World) -> None
 @pytest.mark.parametrize("everywhere", [True, False])
 async def test_once_watched_a_read_costs_no_request(w: World, everywhere: bool) -> None:
     await create(w)
-    cache = SecretCache(w.connection, [NAME], None if everywhere else [w.namespace])
-    async with running(cache, w):
+    cache = new_cache(w.connection, [NAME], None if everywhere else [w.namespace])
+    async with running(cache):
         assert await value(cache, w) == VALUE
-        assert await cache.read(w.namespace if not everywhere else "default", NAME) is None or not everywhere
+        assert await value(cache, w) == VALUE
     assert w.proxy.requests(GET_ONE) == []
 
 
 async def test_a_change_is_told_but_a_label_is_not(w: World) -> None:
     await create(w)
     told = Told()
-    cache = SecretCache(w.connection, [NAME], on_change=told)
-    async with running(cache, w):
+    cache = new_cache(w.connection, [NAME], on_change=told)
+    async with running(cache):
         await value(cache, w)
         await w.do("PUT", path(w, f"/{NAME}"), body(VALUE, labels={"a": "b"}))
         await change(w, "new")
@@ -117,10 +128,10 @@ async def test_a_change_is_told_but_a_label_is_not(w: World) -> None:
 
 async def test_a_secret_that_was_missed_is_told_when_it_comes(w: World) -> None:
     told = Told()
-    cache = SecretCache(w.connection, [NAME], on_change=told)
+    cache = new_cache(w.connection, [NAME], on_change=told)
     assert await value(cache, w) is None
     await create(w)
-    async with running(cache, w):
+    async with running(cache):
         await eventually(lambda: bool(told))
         assert await value(cache, w) == VALUE
 
@@ -129,8 +140,8 @@ async def test_a_secret_that_was_missed_is_told_when_it_comes(w: World) -> None:
 async def test_a_change_during_a_cut_is_told_afterwards(w: World, clean: bool) -> None:
     await create(w)
     told = Told()
-    cache = SecretCache(w.connection, [NAME], on_change=told)
-    async with running(cache, w):
+    cache = new_cache(w.connection, [NAME], on_change=told)
+    async with running(cache):
         await value(cache, w)
         w.proxy.blackhole(True)
         await change(w, "new")
@@ -145,8 +156,8 @@ async def test_a_change_during_a_cut_is_told_afterwards(w: World, clean: bool) -
 async def test_an_expired_version_is_listed_anew_and_a_deletion_noticed(w: World, as_event: bool) -> None:
     await create(w)
     told = Told()
-    cache = SecretCache(w.connection, [NAME], on_change=told)
-    async with running(cache, w):
+    cache = new_cache(w.connection, [NAME], on_change=told)
+    async with running(cache):
         assert await value(cache, w) == VALUE
         w.proxy.blackhole(True)
         await w.do("DELETE", path(w, f"/{NAME}"))
@@ -158,10 +169,97 @@ async def test_an_expired_version_is_listed_anew_and_a_deletion_noticed(w: World
     assert len(w.proxy.requests(LIST)) == 2
 
 
+async def test_a_secret_that_is_not_seen_yet_is_asked_for_before_it_is_called_missing(w: World) -> None:
+    cache = new_cache(w.connection, [NAME])
+    async with running(cache):
+        assert await value(cache, w) is None
+    # The watch has ended here, as if the event were still on its way.
+    await create(w)
+    assert await value(cache, w) == VALUE
+    await w.do("DELETE", path(w, f"/{NAME}"))
+    cache.store((w.namespace, NAME), 2**62, None, cache._scope(w.namespace, NAME))
+    assert await value(cache, w) is None
+
+
+async def test_a_secret_that_is_deleted_while_it_may_not_be_watched_is_missing(w: World) -> None:
+    await create(w)
+    told = Told()
+    cache = new_cache(w.connection, [NAME], on_change=told, slowest=0.2)
+    async with running(cache):  # the right is withdrawn later
+        assert await value(cache, w) == VALUE
+        rules = [w.proxy.refuse(each, status=403, reason="Forbidden", times=None) for each in (LIST, WATCH)]
+        w.proxy.cut_watches()
+        await eventually(lambda: all(rule.hits for rule in rules))
+        await w.do("DELETE", path(w, f"/{NAME}"))
+        await becomes(cache, w, None)
+    assert told == [(w.namespace, NAME)]
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_without_a_watch_a_deleted_secret_is_missing_at_the_next_read(w: World, in_time: bool) -> None:
+    await create(w)
+    told = Told()
+    cache = new_cache(w.connection, [NAME], on_change=told)
+    assert await value(cache, w) == VALUE
+    await w.do("DELETE", path(w, f"/{NAME}"))
+    if in_time:
+        assert await value(cache, w) is None
+        assert told == [(w.namespace, NAME)]
+        return
+    gate = w.proxy.hold(GET_ONE, after=True)
+    reading = asyncio.create_task(value(cache, w))
+    await gate.met.wait()
+    await create(w, "new")
+    assert await value(cache, w) == "new"
+    gate.release()
+    assert await reading == "new", "a late answer is older than what was read meanwhile"
+
+
+async def test_those_who_are_told_can_not_end_the_watch(w: World, caplog: pytest.LogCaptureFixture) -> None:
+    await create(w)
+
+    def fail(_namespace: str, _name: str) -> None:
+        raise RuntimeError("a bug")
+
+    cache = new_cache(w.connection, [NAME], on_change=fail)
+    async with running(cache):
+        await value(cache, w)
+        for new in ("one", "two"):
+            await change(w, new)
+            await becomes(cache, w, new)
+    assert f"the change of Secret {w.namespace}/{NAME} was not handled" in caplog.text
+
+
+async def test_only_the_keys_of_credentials_are_kept_and_long_values_are_refused(w: World) -> None:
+    data = {"accessKeyId": "a", "accessKeySecret": "b" * 5000, "tls.key": "c" * 5000}
+    await w.do("POST", path(w), body("") | {"data": {key: encoded(text) for key, text in data.items()}})
+    cache = new_cache(w.connection, [NAME])
+    async with running(cache):
+        read = await cache.read(w.namespace, NAME)
+        assert read is not None
+        assert set(read) == {"accessKeyId", "accessKeySecret"}
+        assert len(read["accessKeySecret"]) == SECRET_VALUE_LIMIT + 1
+        with pytest.raises(EsaError, match=r"key accessKeySecret of Secret n/s is longer than 4 kB"):
+            from_secret(read, "n/s")
+
+
+async def test_what_is_remembered_is_bounded(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets_module, "REMEMBERED", 2)
+    await create(w)
+    cache = new_cache(w.connection, ["*"], [w.namespace])
+    async with running(cache):
+        for number in range(5):
+            assert await cache.read(w.namespace, f"absent-{number}") is None
+        assert await value(cache, w) == VALUE
+        assert await value(cache, w) == VALUE
+    assert len(cache._wanted) == len(cache._entries) == 2
+    assert len(w.proxy.requests(GET_ONE)) == 1
+
+
 async def test_an_outage_leaves_the_last_value_in_use(w: World) -> None:
     await create(w)
-    cache = SecretCache(w.connection, [NAME], slowest=0.2)
-    async with running(cache, w):
+    cache = new_cache(w.connection, [NAME], slowest=0.2)
+    async with running(cache):
         rule = w.proxy.refuse(Match(), status=503, reason="ServiceUnavailable", times=None)
         w.proxy.cut_watches()
         await eventually(lambda: len(rule.hits) > 3)
@@ -173,12 +271,12 @@ async def test_an_outage_leaves_the_last_value_in_use(w: World) -> None:
 
 async def test_a_late_answer_does_not_bring_a_deleted_secret_back(w: World) -> None:
     await create(w)
-    cache = SecretCache(w.connection, [NAME])
+    cache = new_cache(w.connection, [NAME])
     gate = w.proxy.hold(GET_ONE, after=True)
     reading = asyncio.create_task(value(cache, w))
     await gate.met.wait()
     await w.do("DELETE", path(w, f"/{NAME}"))
-    async with running(cache, w):
+    async with running(cache):
         gate.release()
         assert await reading is None
         assert await value(cache, w) is None
@@ -188,8 +286,8 @@ async def test_with_a_star_only_what_was_read_is_kept(w: World) -> None:
     await create(w)
     await create(w, name="other")
     told = Told()
-    cache = SecretCache(w.connection, ["*"], on_change=told)
-    async with running(cache, w):
+    cache = new_cache(w.connection, ["*"], on_change=told)
+    async with running(cache):
         assert await value(cache, w) == VALUE
         assert await value(cache, w) == VALUE
         await w.do("PUT", path(w, "/other"), body("x", "other"))
@@ -202,14 +300,14 @@ async def test_with_a_star_only_what_was_read_is_kept(w: World) -> None:
 
 async def test_many_secrets_are_listed_in_pages(w: World) -> None:
     await asyncio.gather(*[create(w, name=f"s{number}") for number in range(120)])
-    cache = SecretCache(w.connection, ["*"], [w.namespace])
-    async with running(cache, w):
+    cache = new_cache(w.connection, ["*"], [w.namespace])
+    async with running(cache):
         assert len(w.proxy.requests(LIST)) == 2
         assert await cache.read(w.namespace, "s119") is not None
 
 
 async def test_a_name_that_is_not_allowed_is_never_asked_for(w: World) -> None:
-    cache = SecretCache(w.connection, [NAME], [w.namespace])
+    cache = new_cache(w.connection, [NAME], [w.namespace])
     with pytest.raises(StoreUnavailableError):
         await cache.read(w.namespace, "other")
     with pytest.raises(StoreUnavailableError):
@@ -234,7 +332,7 @@ async def test_rules_by_resource_names_are_enough_everywhere(w: World, control_p
     await create(w)
     async with await connect(str(control_plane.kubeconfig(user))) as connection:
         told = Told()
-        cache = SecretCache(connection, [NAME], on_change=told)
+        cache = new_cache(connection, [NAME], on_change=told)
         task = asyncio.create_task(cache.run())
         await becomes(cache, w, VALUE)
         await eventually(lambda: cache._scope(w.namespace, NAME).current)
@@ -248,7 +346,7 @@ async def test_a_missing_list_permission_leaves_single_reads_and_says_so_once(
 ) -> None:
     await create(w)
     rule = w.proxy.refuse(LIST, status=403, reason="Forbidden", times=None)
-    cache = SecretCache(w.connection, [NAME], slowest=0.2)
+    cache = new_cache(w.connection, [NAME], slowest=0.2)
     task = asyncio.create_task(cache.run())
     with caplog.at_level(logging.WARNING):
         await eventually(lambda: len(rule.hits) > 2)
@@ -265,14 +363,14 @@ async def test_a_missing_list_permission_leaves_single_reads_and_says_so_once(
 async def test_a_missing_get_permission_names_the_rule(w: World) -> None:
     w.proxy.refuse(GET_ONE, status=403, reason="Forbidden")
     with pytest.raises(StoreUnavailableError, match="needs a role that allows get"):
-        await value(SecretCache(w.connection, [NAME]), w)
+        await value(new_cache(w.connection, [NAME]), w)
 
 
 async def test_values_appear_in_no_log_and_no_repr(w: World, caplog: pytest.LogCaptureFixture) -> None:
     await create(w)
-    cache = SecretCache(w.connection, [NAME])
+    cache = new_cache(w.connection, [NAME])
     with caplog.at_level(logging.DEBUG):
-        async with running(cache, w):
+        async with running(cache):
             await value(cache, w)
             w.proxy.refuse(Match(), status=500, reason="InternalError")
             w.proxy.cut_watches()

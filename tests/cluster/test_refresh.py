@@ -13,7 +13,7 @@ from support.world import SITE
 if TYPE_CHECKING:
     from support.world import World
 
-FAST = {"REFRESH_ACTIVE": "300ms", "REFRESH_IDLE": "1s"}
+FAST = {"REFRESH_ACTIVE": "1s", "REFRESH_IDLE": "1s"}
 
 
 def ready(world: World, *numbers: int) -> bool:

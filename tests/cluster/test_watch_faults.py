@@ -90,13 +90,13 @@ async def test_a_call_under_way_is_finished_while_list_or_watch_fail_once(
     operator = await start(world, proxy)
     gate = proxy.hold(write_of(OUTCOME, 1))
     world.annotate(1, "t1")
-    await gate.met.wait()
+    await proxy.until(lambda: bool(gate.hits))
     if match is LIST:
         proxy.gone(WATCH)
     rule = proxy.refuse(match, **FAULTS[fault])
     lists = len(proxy.requests(LIST))
     proxy.cut_watches()
-    await rule.met.wait()
+    await proxy.until(lambda: bool(rule.hits))
     await proxy.until(lambda: len(proxy.requests(LIST)) > lists + (match is LIST))
     await one_reset(world, 2, "t1")
     gate.release()
@@ -154,13 +154,13 @@ async def test_a_namespace_without_rights_is_named_and_keeps_no_other_one_waitin
     assert operator.log.count(f"resources in namespace {other}: HTTP 403") == 1
     code, text = readyz(operator)
     assert (code, other in text) == (200, True)
-    assert metric(operator, f'esa_operator_watch_denied{{namespace="{other}"}} 1.0')
+    assert metric(operator, f'esa_operator_watch_denied{{watched_namespace="{other}"}} 1.0')
     made = world.api.call("POST", jobs_path(other), job_body("late"))
     assert made.status == 201, made
     denied.remove()
     await world.until(lambda: world.api.call("GET", jobs_path(other, "late")).body.get("status"), timeout=60)
     await world.until(lambda: readyz(operator) == (200, "ok\n"))
-    assert metric(operator, f'esa_operator_watch_denied{{namespace="{other}"}} 0.0')
+    assert metric(operator, f'esa_operator_watch_denied{{watched_namespace="{other}"}} 0.0')
 
 
 async def test_after_etcd_was_restored_to_an_older_state_new_tokens_are_handled(
@@ -213,8 +213,7 @@ async def test_a_crd_that_is_away_when_the_watch_begins_is_waited_for(world: Wor
     away = [
         proxy.refuse(Match("GET", path), status=404, reason="NotFound", times=None) for path in ("^/apis$", "jobs$")
     ]
-    await away[1].met.wait()
-    await proxy.until(lambda: len(away[1].hits) >= 3)
+    await proxy.until(lambda: len(away[1].hits) >= 3, deadline=60)
     for rule in away:
         rule.remove()
     await world.handled(1, "t1", timeout=60)
@@ -235,7 +234,7 @@ async def test_a_read_from_before_a_deletion_does_not_revive_the_resource(world:
     renewed = {"accessKeyId": f"{world.access_key_id}2", "accessKeySecret": "secret"}
     world.simulator.add_credentials([{**renewed, "aliUid": world.account}])
     world.make_secret(**renewed)  # lets the operator read both resources
-    await answered.met.wait()
+    await proxy.until(lambda: bool(answered.hits))
     world.api.call("DELETE", jobs_path(world.namespace, f"j{older}"))
     await world.reason(younger, "Ready")
     answered.release()

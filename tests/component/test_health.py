@@ -77,6 +77,35 @@ async def test_a_standby_is_ready_however_long_it_watches_nothing(caplog: pytest
         assert await probed.ask("/readyz") == (200, "ok\n")
 
 
+async def test_what_keeps_a_process_from_serving_is_told_and_passes(caplog: pytest.LogCaptureFixture) -> None:
+    async with served(caplog) as probed:
+        probed.health.started = True
+        assert probed.health.note("lease", "the lease can't be taken", blocking=True)
+        assert not probed.health.note("lease", "the lease can't be taken", blocking=True)
+        assert await probed.ask("/readyz") == (503, "the lease can't be taken\n")
+        assert await probed.ask("/healthz") == (200, "ok\n")
+        assert probed.health.note("lease", "forbidden", blocking=True)
+        assert await probed.ask("/readyz") == (503, "forbidden\n")
+        assert probed.health.note("lease", None)
+        assert not probed.health.note("lease", None)
+        assert await probed.ask("/readyz") == (200, "ok\n")
+
+
+async def test_what_is_wrong_with_one_part_is_told_and_the_rest_stays_ready(caplog: pytest.LogCaptureFixture) -> None:
+    async with served(caplog) as probed:
+        probed.health.started = probed.health.leading = True
+        probed.health.watch_seen()
+        probed.health.note("namespace b", "namespace b: no rights")
+        probed.health.note("namespace c", "namespace c: no rights")
+        told = "namespace b: no rights\nnamespace c: no rights\n"
+        assert await probed.ask("/readyz") == (503, "the resources have not been listed yet\n" + told)
+        probed.health.synced = True
+        assert await probed.ask("/readyz") == (200, "ok\n" + told)
+        probed.health.note("namespace b", None)
+        assert await probed.ask("/readyz") == (200, "ok\nnamespace c: no rights\n")
+        assert await probed.ask("/healthz") == (200, "ok\n")
+
+
 async def test_a_leader_is_ready_once_it_has_listed(caplog: pytest.LogCaptureFixture) -> None:
     async with served(caplog) as probed:
         probed.health.started = probed.health.leading = True
@@ -85,6 +114,17 @@ async def test_a_leader_is_ready_once_it_has_listed(caplog: pytest.LogCaptureFix
         assert (await probed.ask("/healthz"))[0] == 200
         probed.health.synced = True
         assert (await probed.ask("/readyz"))[0] == 200
+
+
+async def test_what_does_not_work_stands_below_the_answer_of_readyz(caplog: pytest.LogCaptureFixture) -> None:
+    async with served(caplog) as probed:
+        probed.health.note("a", "namespace a is not watched")
+        assert await probed.ask("/readyz") == (503, "starting\nnamespace a is not watched\n")
+        probed.health.started = True
+        assert await probed.ask("/readyz") == (200, "ok\nnamespace a is not watched\n")
+        assert await probed.ask("/healthz") == (200, "ok\n")
+        probed.health.note("a", None)
+        assert await probed.ask("/readyz") == (200, "ok\n")
 
 
 async def test_a_silent_watch_of_the_leader_fails_both_until_it_shows_life(caplog: pytest.LogCaptureFixture) -> None:

@@ -37,6 +37,7 @@ def live() -> Metrics:
     made.reset_undecidable("progress proves nothing")
     made.leads(leading=True)
     made.watch_seen(1.0)
+    made.watch_denied("team", denied=True)
     return made
 
 

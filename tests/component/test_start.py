@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Final
 
 import pytest
 import yaml
+
+from support.operator_process import OperatorProcess
 
 ROOT: Final = Path(__file__).parents[2]
 # Nobody listens there: a wrong setting must show before anything is asked.
@@ -68,6 +73,10 @@ def complaint(kubeconfig: Path | str, *flags: str, **settings: str) -> str:
         ("LOG_FORMAT", "xml", "ESA_OPERATOR_LOG_FORMAT"),
         ("RESET_CONFIRMATION", "hope", "ESA_OPERATOR_RESET_CONFIRMATION"),
         ("NETWORK_GRACE", "0", "ESA_OPERATOR_NETWORK_GRACE"),
+        ("NAMESPACES", "team-*", "ESA_OPERATOR_NAMESPACES (--namespace)"),
+        ("LEASE_NAMESPACE", "Ops", "ESA_OPERATOR_LEASE_NAMESPACE"),
+        ("MAX_CALLS_PER_SECOND", "1e-9", "ESA_OPERATOR_MAX_CALLS_PER_SECOND"),
+        ("REFRESH_ACTIVE", "1ns", "at least 1s and at most 24h"),
         ("ENDPOINT", "http://esa.example.com", "ESA_OPERATOR_ENDPOINT"),
         ("ENDPOINT", "esa.example.com", "ESA_OPERATOR_ENDPOINT"),
         ("ENDPOINT", "https://x..y.com", "ESA_OPERATOR_ENDPOINT"),
@@ -79,6 +88,30 @@ def test_a_wrong_setting_is_named(kubeconfig: Path, name: str, value: str, told:
 
 def test_a_wrong_flag_is_named_as_it_was_given(kubeconfig: Path) -> None:
     assert "--stale-token-after" in complaint(kubeconfig, "--stale-token-after", "soon")
+
+
+@pytest.mark.parametrize("namespace", ["", "team-*", "!x"])
+def test_a_namespace_that_can_be_none_is_named_as_it_was_given(kubeconfig: Path, namespace: str) -> None:
+    assert "ESA_OPERATOR_NAMESPACES (--namespace): " in complaint(kubeconfig, "-n", namespace)
+
+
+@pytest.mark.parametrize("election", ["true", "false"])
+def test_an_api_server_that_does_not_answer_is_told_until_the_process_is_stopped(
+    kubeconfig: Path, tmp_path: Path, election: str
+) -> None:
+    own = {"METRICS_PORT": "0", "HEALTH_PORT": "0", "LEADER_ELECTION": election}
+    environment = {f"ESA_OPERATOR_{key}": value for key, value in own.items()} | {"PYTHONPATH": str(ROOT / "operator")}
+    with OperatorProcess(tmp_path, kubeconfig, (), **environment) as operator:
+        cause = f"cannot reach the API server {NOWHERE}: connection refused"
+        operator.wait_for(re.escape(cause))
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"http://127.0.0.1:{operator.ports()[0]}/readyz", timeout=30)
+        with caught.value as answer:
+            assert (answer.code, cause in answer.read().decode()) == (503, True)
+        operator.terminate()
+        assert operator.wait() == 0
+        assert sum(cause in line and "WARNING" in line for line in operator.log.splitlines()) == 1
+        assert "Traceback" not in operator.log
 
 
 def test_a_kubeconfig_that_does_not_exist_is_named(tmp_path: Path) -> None:

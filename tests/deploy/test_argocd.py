@@ -5,15 +5,12 @@ from __future__ import annotations
 import copy
 import itertools
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lupa.lua51 import LuaError
@@ -28,18 +25,16 @@ from esa_preload_operator.domain.status import composed, refreshed, troubled, vi
 from esa_preload_operator.domain.tokens import normalise
 from esa_preload_operator.esa import codes
 from esa_preload_operator.esa.accounts import Policy
-from esa_preload_operator.k8s.jobs import FIELD_MANAGER
 from esa_preload_operator.resources.job import (
     GROUP,
     KIND,
-    PLURAL,
     RESET_KEY,
     RESET_KEY_PREFIXED,
     RESET_KEYS,
     ScheduledPreloadJob,
     Status,
 )
-from support.lua import Sandbox
+from support.lua import Sandbox, as_lua_keeps
 from support.statuses import statuses
 
 ROOT = Path(__file__).parents[2]
@@ -176,21 +171,12 @@ def test_no_status_breaks_a_script_and_the_three_agree(before: Status, asked: di
     if before.observed_generation != generation:
         assert health(obj) == "Progressing"
     if disabled(obj):
-        with pytest.raises(LuaError, match="already requested or under way"):
+        with pytest.raises(LuaError, match=r"already requested or under way|does not look at requests"):
             reset_script.run(obj)
     else:
         expected = copy.deepcopy(obj)
         expected["metadata"]["annotations"][RESET_KEY_PREFIXED] = format_time(WALL)
         assert as_lua_keeps(reset_script.run(obj)) == as_lua_keeps(expected)
-
-
-def as_lua_keeps(value: Any) -> Any:
-    """Lua has one empty table for both an empty list and an empty mapping, and one kind of number."""
-    if isinstance(value, dict):
-        return {key: as_lua_keeps(each) for key, each in value.items()} or []
-    if isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    return [as_lua_keeps(each) for each in value] if isinstance(value, list) else value
 
 
 def test_every_error_that_the_account_heals_turns_degraded_and_no_other() -> None:
@@ -250,6 +236,22 @@ def test_a_new_request_on_a_stalled_resource_is_progressing_unless_nobody_will_l
     assert health(obj) == ("Degraded" if deaf else "Progressing")
 
 
+@pytest.mark.parametrize(
+    "reason", [problem.reason for problem in PROBLEMS if verdict_of(problem).state is State.STALLED]
+)
+def test_the_action_is_disabled_with_the_reason_where_nobody_would_look_at_it(reason: Reason) -> None:
+    deaf = reason in {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.INVALID_SPEC}
+    obj = live(resource(settled(State.STALLED, reason)))
+    assert disabled(obj) == deaf
+    name = discovery_script.run(obj)["reset"]["displayName"]
+    assert name == (f"Reset (not possible: {reason})" if deaf else "Reset")
+    if deaf:
+        with pytest.raises(LuaError, match=f"does not look at requests of this resource: {reason}"):
+            reset_script.run(obj)
+    else:
+        reset_script.run(obj)
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Withdrawn", "Replaced"])
 def test_a_token_that_is_set_again_is_not_taken_for_the_reset_that_ended(phase: str) -> None:
     reset = {"phase": phase, "tokens": {RESET_KEY: "t1"}}
@@ -304,96 +306,3 @@ def test_an_object_that_nobody_has_looked_at_is_progressing() -> None:
 def test_the_action_sets_a_token_that_reads_as_the_present_time() -> None:
     obj = reset_script.run(live(resource(settled())))
     assert parse_time(obj["metadata"]["annotations"][RESET_KEY_PREFIXED]) == WALL
-
-
-# --- the files ------------------------------------------------------------------------------------------------------
-
-
-def test_generated_files_are_up_to_date() -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "hack" / "argocd.py", "--check"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-@pytest.mark.parametrize("path", sorted(SCRIPTS.rglob("*.lua")), ids=lambda path: path.name)
-def test_scripts_name_nothing_that_the_sandbox_lacks(path: Path) -> None:
-    code = re.sub(r'--.*|"[^"]*"', "", path.read_text())
-    assert not re.search(r"\b(string|math|io|coroutine|debug|utf8|python)\b", code)
-    assert ":" not in code  # a method of a string works where Lua is tried, and not in Argo CD
-    for pattern in re.findall(r'os\.date\("([^"]*)"', path.read_text()):
-        assert set(re.findall("%(.)", pattern)) <= set("FHIMSXYdm"), pattern
-
-
-def cases(name: str, key: str) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = yaml.safe_load((SCRIPTS / name).read_text())[key]
-    assert listed
-    return listed
-
-
-def given_in(folder: Path, name: str) -> dict[str, Any]:
-    body: dict[str, Any] = yaml.safe_load((folder / name).read_text())
-    return body
-
-
-@pytest.mark.parametrize("case", cases("health_test.yaml", "tests"), ids=lambda case: case["inputPath"])
-def test_health_of_the_test_data(case: dict[str, Any]) -> None:
-    assert health_script.run(given_in(SCRIPTS, case["inputPath"])) == case["healthStatus"]
-
-
-@pytest.mark.parametrize(
-    "case", cases("actions/action_test.yaml", "discoveryTests"), ids=lambda case: case["inputPath"]
-)
-def test_discovery_of_the_test_data(case: dict[str, Any]) -> None:
-    found = discovery_script.run(given_in(SCRIPTS / "actions", case["inputPath"]))
-    assert [each | {"name": name} for name, each in found.items()] == case["result"]
-
-
-@pytest.mark.parametrize("case", cases("actions/action_test.yaml", "actionTests"), ids=lambda case: case["inputPath"])
-def test_actions_on_the_test_data(case: dict[str, Any]) -> None:
-    script = Sandbox(
-        SCRIPTS / "actions" / case["action"] / "action.lua", clock=lambda: parse_time("2026-01-01T00:00:00Z") or 0
-    )
-    body = given_in(SCRIPTS / "actions", case["inputPath"])
-    if "expectedErrorMessage" in case:
-        with pytest.raises(LuaError, match=case["expectedErrorMessage"]):
-            script.run(body)
-    else:
-        assert as_lua_keeps(script.run(body)) == as_lua_keeps(given_in(SCRIPTS / "actions", case["expectedOutputPath"]))
-
-
-def test_both_forms_carry_the_scripts_as_they_are() -> None:
-    installed = yaml.safe_load((FOLDER / "argocd-cm.yaml").read_text())["data"]
-    assert yaml.safe_load((FOLDER / "argo-helm-values.yaml").read_text())["configs"]["cm"] == installed
-    assert all(isinstance(text, str) for text in installed.values())
-    assert installed[f"resource.customizations.health.{GROUP}_{KIND}"] == HEALTH.read_text()
-    actions = yaml.safe_load(installed[f"resource.customizations.actions.{GROUP}_{KIND}"])
-    assert actions == {
-        "discovery.lua": DISCOVERY.read_text(),
-        "definitions": [{"name": "reset", "action.lua": RESET.read_text()}],
-    }
-
-
-def test_the_applications_name_what_there_is() -> None:
-    operator, website = yaml.safe_load_all((FOLDER / "application.yaml").read_text())
-    for application in (operator, website):
-        assert (ROOT / application["spec"]["source"]["path"]).is_dir()
-        assert "ServerSideApply=true" in application["spec"]["syncPolicy"]["syncOptions"]
-    (ignored,) = website["spec"]["ignoreDifferences"]
-    assert (ignored["group"], ignored["kind"]) == (GROUP, KIND)
-    assert ignored["jsonPointers"] == ["/metadata/annotations/" + RESET_KEY_PREFIXED.replace("/", "~1")]
-    assert ignored["managedFieldsManagers"] == [FIELD_MANAGER]
-    assert "RespectIgnoreDifferences=true" in website["spec"]["syncPolicy"]["syncOptions"]
-
-
-def test_the_hook_and_the_role_are_about_the_job_of_the_example() -> None:
-    job = yaml.safe_load((FOLDER / "example" / "job.yaml").read_text())["metadata"]["name"]
-    hook, account, role, binding = yaml.safe_load_all((FOLDER / "example" / "reset-after-sync.yaml").read_text())
-    assert hook["metadata"]["annotations"]["argocd.argoproj.io/hook"] == "PostSync"
-    (rule,) = role["rules"]
-    assert (rule["apiGroups"], rule["resources"], rule["resourceNames"]) == ([GROUP], [PLURAL], [job])
-    pod = hook["spec"]["template"]["spec"]
-    assert pod["serviceAccountName"] == account["metadata"]["name"] == binding["subjects"][0]["name"]
-    for container in (*pod["initContainers"], *pod["containers"]):
-        assert container["args"][1] == f"{PLURAL}.{GROUP}/{job}"
-    assert f"{RESET_KEY_PREFIXED}=$(TOKEN)" in pod["initContainers"][0]["args"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from chart import described
 from esa_preload_operator.cli.main import _parser
+from esa_preload_operator.esa.endpoint import resolve_endpoint
 from esa_preload_operator.resources.durations import parse_duration
 from esa_preload_operator.runtime.assembly import LEASE_NAME
 from esa_preload_operator.runtime.settings import PREFIX, Settings, read_settings
@@ -33,133 +33,15 @@ from support.chart import (
     render_text,
     schemas,
 )
+from support.chart_values import ALERTS, DESCRIBED, FULL, NEEDS, VALUES, merged, nested, other
 from tools import tool
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
-DESCRIBED = {".".join(each.path): each for each in described((CHART / "values.yaml").read_text())}
 KUBERNETES = tuple(f"1.{minor}" for minor in range(30, 38))
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
 CRD = "CustomResourceDefinition"
-ALERTS = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
-ALERT = next(rule["alert"] for group in ALERTS["groups"] for rule in group["rules"] if "alert" in rule)
-
-# What has to be switched on for a value to count.
-NEEDS: dict[str, dict[str, Any]] = {
-    "watch.namespaces": {"watch": {"clusterWide": False}},
-    "leaderElection.enabled": {"replicaCount": 1},
-    "credentials.rrsa.enabled": {"credentials": {"rrsa": {"roleName": "esa"}}},
-    "credentials.rrsa": {"credentials": {"rrsa": {"enabled": True, "roleName": "esa"}}},
-    "resetPolicy": {"resetPolicy": {"enabled": True}},
-    "networkPolicy": {"networkPolicy": {"enabled": True}},
-    "metrics.serviceMonitor": {"metrics": {"serviceMonitor": {"enabled": True}}},
-    "metrics.podMonitor": {"metrics": {"podMonitor": {"enabled": True}}},
-    "metrics.prometheusRule": {"metrics": {"prometheusRule": {"enabled": True}}},
-    "metrics.grafanaDashboard": {"metrics": {"grafanaDashboard": {"enabled": True}}},
-    "metrics.renderMode": {"metrics": {"podMonitor": {"enabled": True}}},
-}
-# Other values than the ones by default, where a type alone does not tell one.
-OTHERS: dict[str, Any] = {
-    "global": {"imageRegistry": "registry.example.com"},
-    "image.digest": "sha256:" + "0" * 64,
-    "imagePullSecrets": [{"name": "pull"}],
-    "config.endpoint": "https://esa.ap-southeast-1.aliyuncs.com",
-    "watch.namespaces": ["shop"],
-    "credentials.secretNames": ["*"],
-    "credentials.defaultNamespaces": ["shop"],
-    "resetPolicy.validationActions": ["Warn"],
-    "strategy": {"type": "Recreate", "rollingUpdate": None},
-    "podSecurityContext": {"runAsUser": 65532},
-    "securityContext": {"runAsUser": 65532},
-    "terminationGracePeriodSeconds": 99,
-    "livenessProbe": None,
-    "readinessProbe": None,
-    "podDisruptionBudget.minAvailable": 1,
-    "networkPolicy.egressPorts": [8443],
-    "networkPolicy.metricsFrom": [{"namespaceSelector": {}}],
-    "networkPolicy.extraIngress": [{"from": []}],
-    "networkPolicy.extraEgress": [{"to": []}],
-    "metrics.renderMode": "skipIfMissing",
-    "metrics.prometheusRule.disabled": [ALERT],
-    "metrics.prometheusRule.runbookUrl": "https://runbooks.example.com",
-    **{
-        f"metrics.{monitor}.{name}": [{"action": "labeldrop", "regex": "pod"}]
-        for monitor in ("serviceMonitor", "podMonitor")
-        for name in ("relabelings", "metricRelabelings")
-    },
-    "topologySpreadConstraints": [],
-    "tolerations": [{"operator": "Exists"}],
-    "extraEnv": [{"name": "TZ", "value": "UTC"}],
-    "extraEnvFrom": [{"secretRef": {"name": "more"}}],
-    "extraArgs": ["--context=other"],
-    "extraVolumes": [{"name": "more", "emptyDir": {}}],
-    "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
-    "extraObjects": [{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "{{ .Release.Name }}-more"}}],
-}
-# Everything that is off by default, at once.
-FULL: dict[str, Any] = {
-    "commonLabels": {"team": "edge"},
-    "commonAnnotations": {"note": "yes"},
-    "global": {"imagePullSecrets": [{"name": "pull"}]},
-    "credentials": {"existingSecret": "own", "rrsa": {"enabled": True, "roleName": "esa"}},
-    "resetPolicy": {"enabled": True, "aggregateToEdit": True},
-    "priorityClassName": "system-cluster-critical",
-    "networkPolicy": {"enabled": True},
-    "metrics": {
-        "serviceMonitor": {"enabled": True},
-        "prometheusRule": {
-            "enabled": True,
-            "alertLabels": {"team": "edge"},
-        },
-        "grafanaDashboard": {"enabled": True},
-    },
-    **{name: OTHERS[name] for name in ("tolerations", "extraEnv", "extraEnvFrom", "extraVolumes", "extraVolumeMounts")},
-    "extraObjects": OTHERS["extraObjects"],
-}
-
-
-def nested(path: str, value: Any) -> dict[str, Any]:
-    for part in reversed(path.split(".")):
-        value = {part: value}
-    found: dict[str, Any] = value
-    return found
-
-
-def merged(*layers: dict[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for layer in layers:
-        for name, value in layer.items():
-            both = isinstance(value, dict) and isinstance(out.get(name), dict)
-            out[name] = merged(out[name], value) if both else value
-    return out
-
-
-def default(path: str) -> Any:
-    value: Any = VALUES
-    for part in path.split("."):
-        value = value[part]
-    return value
-
-
-def other(path: str) -> Any:
-    """Return a valid value that is not the one by default."""
-    if path in OTHERS:
-        return OTHERS[path]
-    value, schema = default(path), DESCRIBED[path].schema
-    if "enum" in schema:
-        return next(each for each in schema["enum"] if each != value)
-    if str(schema.get("$ref", "")).endswith("duration"):
-        return "77s"
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return value + 1
-    if isinstance(value, dict):
-        return {"more": "42"}
-    assert isinstance(value, str), f"{path} needs a line in OTHERS"
-    return "other"
 
 
 # --- values -----------------------------------------------------------------------------------------------------
@@ -192,6 +74,9 @@ def test_every_value_is_described() -> None:
         ({"replicas": 2}, "replicas"),
         ({"config": {"requestTimeOut": "3s"}}, "requestTimeOut"),
         ({"config": {"requestTimeout": "3"}}, "requestTimeout"),
+        ({"config": {"logLevel": "WARN"}}, "logLevel.*'debug', 'info', 'warning', 'error'"),
+        ({"config": {"endpoint": "china-vcp"}}, r"endpoint.*china\|international\|china-vpc\|international-vpc"),
+        ({"resetPolicy": {"validationActions": ["Deny", "Audit", "Warn"]}}, "takes Deny or Warn, not both"),
         ({"metrics": {"port": 0}}, "port"),
         ({"image": {"digest": "sha256:1"}}, "digest"),
         ({"watch": {"namespaces": ["shop"]}}, "watch.namespaces counts only with"),
@@ -208,6 +93,25 @@ def test_every_value_is_described() -> None:
 def test_wrong_values_are_refused(program: str, values: dict[str, Any], message: str) -> None:
     with pytest.raises(HelmError, match=message):
         render(values, program=program)
+
+
+@pytest.mark.parametrize("value", [5, "5", "1 minute", ""])
+@pytest.mark.parametrize(
+    "path", [path for path, each in DESCRIBED.items() if "duration" in each.schema.get("$ref", "")]
+)
+def test_a_duration_without_a_unit_gets_a_hint(path: str, value: Any) -> None:
+    with pytest.raises(HelmError, match=rf"{path}: {value} is no duration; write it with its unit, such as 30s"):
+        render(nested(path, value))
+
+
+def test_names_and_objects_say_what_to_pull_with_as_other_charts_take_them() -> None:
+    manifests = render(
+        {"imagePullSecrets": ["own", {"name": "other"}], "global": {"imagePullSecrets": ["all", {"name": "x"}]}}
+    )
+    for each in ("Deployment", "Pod"):
+        (found,) = (manifest for manifest in manifests if manifest["kind"] == each)
+        pod = found["spec"]["template"]["spec"] if each == "Deployment" else found["spec"]
+        assert pod["imagePullSecrets"] == [{"name": name} for name in ("all", "x", "own", "other")]
 
 
 def test_what_other_charts_put_in_is_let_through() -> None:
@@ -311,13 +215,14 @@ def parsed(found: dict[str, Any]) -> Settings:
     flags.pop("context")
     if flags.pop("all_namespaces"):
         flags["namespaces"] = ()
-    environment = {each["name"]: each.get("value", "x") for each in found["env"]}
-    return read_settings(flags, environment)
+    return read_settings(flags, environment_of(found))
 
 
 def test_the_operator_takes_what_the_chart_gives_and_its_defaults_are_the_codes() -> None:
-    assert parsed(container(render())) == Settings(lease_namespace=NAME)
-    assert parsed(container(render(FULL))) == Settings(lease_namespace=NAME)
+    for values in ({}, FULL):
+        settings = parsed(container(render(values)))
+        assert resolve_endpoint(settings.endpoint, allow_http=False) == Settings().endpoint
+        assert settings == Settings(lease_namespace=NAME, endpoint=settings.endpoint)
 
 
 def test_every_setting_can_be_reached() -> None:
@@ -332,7 +237,7 @@ def test_every_setting_can_be_reached() -> None:
 def test_a_setting_reaches_the_operator(path: str) -> None:
     name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in path.removeprefix("config."))
     value = other(path)
-    expected = parse_duration(value) if value == "77s" else value
+    expected = parse_duration(value) if "duration" in str(DESCRIBED[path].schema) else value
     assert getattr(parsed(container(render(nested(path, value)))), name) == expected
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from esa_preload_operator.runtime.metrics import Metrics
-from support.chart import NAME, ROOT, container, named, render
+from support.chart import NAME, ROOT, container, environment_of, named, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +35,75 @@ def test_the_network_policy_leaves_open_what_the_operator_needs_and_nothing_else
     opened = [port for rule in spec["ingress"] for port in rule["ports"]]
     listens = [{"port": port["name"], "protocol": port["protocol"]} for port in container(manifests)["ports"]]
     assert opened == listens
-    names, apis = (rule["ports"] for rule in spec["egress"])
-    assert names == [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
-    assert apis == [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]
+    names, kubernetes, esa = spec["egress"]
+    assert [(each["port"], each["protocol"]) for each in names["ports"]] == [
+        (53, "UDP"),
+        (53, "TCP"),
+        (5353, "UDP"),
+        (5353, "TCP"),
+    ]
+    assert names["to"] == [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "169.254.20.10/32"}}]
+    assert kubernetes == {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]}
+    assert esa == {"ports": [{"port": 443, "protocol": "TCP"}]}
+
+
+def egress(**values: Any) -> list[dict[str, Any]]:
+    """Return the rules behind those of names and the API server."""
+    rules = named(render({"networkPolicy": {"enabled": True}, **values}), "NetworkPolicy")["spec"]["egress"]
+    return list(rules[2:])
+
+
+def tcp(port: int, **fields: Any) -> dict[str, Any]:
+    return {"ports": [{"port": port, "protocol": "TCP"}], **fields}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "port"),
+    [
+        ("international-vpc", 443),
+        ("https://esa.example.com", 443),
+        ("https://esa.example.com:8443", 8443),
+        ("http://esa-simulator:8089", 8089),
+        ("http://esa-simulator", 80),
+        ("https://[2001:db8::1]", 443),
+        ("https://[2001:db8::1]:8443", 8443),
+    ],
+)
+def test_the_network_policy_opens_the_endpoints_port(endpoint: str, port: int) -> None:
+    assert egress(config={"endpoint": endpoint}) == [tcp(port)]
+
+
+def test_the_network_policy_opens_what_other_values_need() -> None:
+    metadata = [{"ipBlock": {"cidr": "100.100.100.200/32"}}]
+    assert egress(credentials={"ecsRamRole": True}) == [tcp(443), tcp(80, to=metadata)]
+    rrsa = {"rrsa": {"enabled": True, "roleName": "esa"}}
+    both = [{"port": port, "protocol": "TCP"} for port in (8443, 443)]
+    assert egress(credentials=rrsa, config={"endpoint": "https://esa.example.com:8443"}) == [{"ports": both}]
+    assert egress(tracing={"endpoint": "http://collector:4318"}) == [tcp(443), tcp(4318)]
+    assert egress(proxy={"url": "http://proxy:3128"}, credentials=rrsa) == [tcp(3128)]
+
+
+def test_a_bundle_of_certificates_is_found_where_it_is_mounted() -> None:
+    manifests = render({"caBundle": {"configMap": "corporate", "key": "bundle.pem"}})
+    found = container(manifests)
+    (mount,), (volume,) = found["volumeMounts"], named(manifests, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    assert environment_of(found)["SSL_CERT_FILE"] == f"{mount['mountPath']}/bundle.pem"
+    assert mount["readOnly"]
+    assert volume == {"name": mount["name"], "configMap": {"name": "corporate"}}
+
+
+def test_proxy_and_traces_are_told_by_the_usual_variables() -> None:
+    values = {
+        "proxy": {"url": "http://proxy:3128", "noProxy": ".a,.b"},
+        "tracing": {"endpoint": "http://collector:4318"},
+    }
+    usual = {
+        "HTTPS_PROXY": "http://proxy:3128",
+        "NO_PROXY": ".a,.b",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+    }
+    assert usual.items() <= environment_of(container(render(values))).items()
+    assert not usual.keys() & environment_of(container(render())).keys()
 
 
 class Page(http.server.BaseHTTPRequestHandler):

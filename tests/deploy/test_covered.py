@@ -11,9 +11,11 @@ ROOT = Path(__file__).parents[2]
 COVERED_BY = {
     "argocd/example/job.yaml": "deploy/test_helm.py",
     "argocd/example/reset-after-sync.yaml": "cluster/test_argocd_gitops.py",
-    "argocd/application.yaml": "deploy/test_argocd.py",
-    "argocd/argo*.yaml": "deploy/test_argocd.py",
+    "argocd/application.yaml": "deploy/test_argocd_files.py",
+    "argocd/apps/*": "deploy/test_argocd_files.py",
+    "argocd/argo*.yaml": "deploy/test_argocd_files.py",
     "argocd/resource_customizations/*": "deploy/test_argocd.py",
+    "flux/*": "deploy/test_flux.py",
     "helm/*/.helmignore": "deploy/test_release.py",
     "helm/*/templates/NOTES.txt": "deploy/test_helm.py",
     "helm/*/templates/resetpolicy.yaml": "deploy/test_helm.py",

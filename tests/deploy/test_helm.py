@@ -2,90 +2,40 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import os
 import re
 import shutil
 import subprocess
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from control_plane import ControlPlane, KubectlError, free_port
+from control_plane import ControlPlane, KubectlError
 from esa_preload_operator.resources.job import GROUP, KIND, PLURAL, RESET_KEYS
-from support.api import Api, job_body
-from support.chart import CHART, HELMS, KUSTOMIZE, NAME, ROOT, VERSION, container, helm, render
-from support.operator_process import OperatorProcess
+from support.api import job_body
+from support.chart import (
+    CHART,
+    HELMS,
+    NAME,
+    ROOT,
+    VERSION,
+    container,
+    helm,
+    render,
+)
+from support.chart_values import FULL
+from support.release import CRD, Release
 from support.world import World
 from tools import prometheus_crds, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.simulator import SimulatorProcess
-
-CRD = f"crd/{PLURAL}.{GROUP}"
-OURS = "app.kubernetes.io/part-of=esa-preload-operator"
-CLUSTER_SCOPED = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding"
-NAMESPACED = "deployment,service,serviceaccount,role,rolebinding,poddisruptionbudget,configmap,secret"
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[ControlPlane]:
-    """An API server without the CRD, which the other tests share."""
-    with ControlPlane() as running:
-        yield running
-
-
-@pytest.fixture
-def kubernetes(bare: ControlPlane) -> Iterator[ControlPlane]:
-    """The same, with nothing of ours that is cluster-scoped or in the namespace of our name."""
-    yield bare
-    bare.kubectl("delete", NAMESPACED, "--all", f"--namespace={NAME}")  # a namespace would stay: no controller ends it
-    Api(bare).wait_until_served()
-    bare.kubectl("delete", CLUSTER_SCOPED, f"--selector={OURS}", "--ignore-not-found", "--wait", timeout=240)
-
-
-class Release:
-    """One release in a namespace of its own."""
-
-    def __init__(self, kubernetes: ControlPlane, program: str) -> None:
-        self.kubernetes = kubernetes
-        self.program = program
-        self.namespace = f"helm-{next(_numbers)}"
-
-    def helm(self, command: str, *arguments: str | Path, **values: Any) -> str:
-        given = [f"--set-json={name.replace('__', '.')}={json.dumps(value)}" for name, value in values.items()]
-        words = [command, *map(str, arguments), f"--namespace={self.namespace}", *given]
-        return helm(self.program, *words, kubeconfig=self.kubernetes.kubeconfig())
-
-    def install(self, chart: Path = CHART, *arguments: str, **values: Any) -> str:
-        return self.helm("install", NAME, chart, "--create-namespace", *arguments, **values)
-
-    def upgrade(self, *arguments: str, **values: Any) -> str:
-        return self.helm("upgrade", NAME, CHART, *arguments, **values)
-
-    def kubectl(self, *arguments: str, **options: Any) -> str:
-        return self.kubernetes.kubectl(f"--namespace={self.namespace}", *arguments, **options)
-
-    def get(self, what: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.kubectl("get", what, "--output=json"))
-        return found
-
-    def image(self) -> str:
-        return str(container([self.get(f"deployment/{NAME}")])["image"])
-
-    def make_job(self) -> None:
-        self.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
-        self.kubectl("create", "--filename=-", input=json.dumps(job_body("nightly")))
-
-    def exists(self, what: str) -> bool:
-        return bool(self.kubectl("get", what, "--ignore-not-found", "--output=name").strip())
 
 
 @pytest.fixture(params=HELMS)
@@ -154,6 +104,43 @@ def test_two_releases_of_one_name_live_in_two_namespaces(release: Release) -> No
     assert release.exists(CRD)
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_the_notes_say_what_to_do_next_and_after_an_upgrade(release: Release, *, own: bool) -> None:
+    values = {"credentials__existingSecret": "own"} if own else {"credentials__secretNames": ["keys", "other"]}
+    first = release.install(**values)
+    manifest = first.split("<<END\n")[1].split("END\n")[0]
+    release.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+    release.kubectl("create", "--validate=strict", "--filename=-", input=textwrap.dedent(manifest))
+    named = release.get(f"{PLURAL}/nightly")["spec"].get("credentialsSecretRef")
+    assert named == (None if own else {"name": "keys"})
+    assert ("create secret generic keys" in first) != own
+    assert "annotate scheduledpreloadjob nightly" in first
+    again = release.upgrade(**values)
+    assert ("rollout restart" in again) == own
+    assert "After this upgrade" in again
+    assert "What to do next" not in again
+
+
+def test_pods_are_replaced_by_an_upgrade_when_their_secret_has_changed(release: Release) -> None:
+    release.install(credentials__existingSecret="own")
+
+    def checksum() -> str | None:
+        pod = release.get(f"deployment/{NAME}")["spec"]["template"]["metadata"]
+        found: str | None = pod.get("annotations", {}).get("checksum/credentials")
+        return found
+
+    assert checksum() is None  # there is no such Secret yet
+    release.kubectl("create", "secret", "generic", "own", "--from-literal=accessKeyId=a")
+    seen = []
+    for _ in range(2):
+        release.upgrade(credentials__existingSecret="own")
+        seen.append(checksum())
+    assert seen[0] == seen[1] is not None
+    release.kubectl("patch", "secret", "own", '--patch={"stringData": {"accessKeyId": "b"}}')
+    release.upgrade(credentials__existingSecret="own")
+    assert checksum() != seen[0]
+
+
 def test_server_side_apply_meets_no_conflict(kubernetes: ControlPlane) -> None:
     release = Release(kubernetes, "helm4")
     release.install(CHART, "--server-side=true")
@@ -169,11 +156,18 @@ def test_server_side_apply_meets_no_conflict(kubernetes: ControlPlane) -> None:
 
 def test_everything_at_once_is_accepted(kubernetes: ControlPlane) -> None:
     release = Release(kubernetes, "helm4")
+    pods = {name: FULL[name] for name in FULL if name.startswith(("extra", "dns", "host", "startup"))}
     release.install(
+        CHART,
+        "--server-side=true",  # an unknown field is an error there
+        **pods,
         resetPolicy__enabled=True,
         networkPolicy__enabled=True,
         metrics__grafanaDashboard__enabled=True,
+        metrics__service={"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]},
         credentials__rrsa={"enabled": True, "roleName": "esa"},
+        credentials__ecsRamRole=True,
+        **{name: FULL[name] for name in ("proxy", "caBundle", "tracing", "minReadySeconds")},
     )
     pod = release.get(f"deployment/{NAME}")["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] == 45
@@ -197,12 +191,20 @@ def test_prometheus_operator_knows_every_field_of_the_monitors_and_the_rule(
         kubernetes.kubectl("apply", "--server-side", f"--filename={path}")
         kubernetes.kubectl("wait", "--for=condition=Established", f"--filename={path}", "--timeout=30s")
     relabelings = [{"action": "labeldrop", "regex": "pod"}]
+    more = {"scheme": "https", "tlsConfig": {"insecureSkipVerify": True}, "jobLabel": "team", "sampleLimit": 5000}
     release = Release(kubernetes, "helm4")
     release.install(
         CHART,
         "--server-side=true",  # an unknown field is an error there
         metrics__renderMode="failIfMissing",
-        **{f"metrics__{monitor}": {"enabled": True, "relabelings": relabelings, "metricRelabelings": relabelings}},
+        **{
+            f"metrics__{monitor}": {
+                "enabled": True,
+                "relabelings": relabelings,
+                "metricRelabelings": relabelings,
+                **more,
+            }
+        },
         metrics__prometheusRule={"enabled": True, "labels": {"release": "x"}, "alertLabels": {"team": "edge"}},
     )
     assert release.exists(f"{monitor}/{NAME}")
@@ -259,7 +261,11 @@ async def test_the_verb_reset_decides_who_may_ask(kubernetes: ControlPlane, simu
         assert "at most 256 bytes" in annotate(resetter, f"{key}={'é' * 129}")
         assert annotate(resetter, f"{key}={'é' * 128}") == ""
     assert annotate(editor, "other=value") == ""
-    assert annotate(editor, f"{RESET_KEYS[0]}-") == ""
+    for key in RESET_KEYS:
+        assert f"refused to {editor}" in annotate(editor, f"{key}-")  # set again, it would be a new request
+        assert f"refused to {editor}" in annotate(editor, f"{key}=")
+    assert annotate(resetter, f"{RESET_KEYS[1]}-") == ""
+    assert_a_failed_request_is_asked_again_only_by(resetter, editor, release)
     body = job_body("second", jobId="job2")
     body["metadata"]["annotations"] = {RESET_KEYS[0]: "t1"}
     with pytest.raises(KubectlError, match="needs the verb reset"):
@@ -267,76 +273,46 @@ async def test_the_verb_reset_decides_who_may_ask(kubernetes: ControlPlane, simu
     release.kubectl("create", "--filename=-", input=json.dumps(body), user=resetter)
 
 
-# --- the operator itself ----------------------------------------------------------------------------------------
+def assert_a_failed_request_is_asked_again_only_by(resetter: str, editor: str, release: Release) -> None:
+    """Change the spec of a resource that has a token, before and after its reset has failed."""
+    intervals = (f"{number}s" for number in itertools.count(1))
+
+    def change(user: str) -> str:
+        try:
+            patch = json.dumps({"spec": {"minResetInterval": next(intervals)}})
+            release.kubectl("patch", f"{PLURAL}/nightly", "--type=merge", f"--patch={patch}", user=user)
+        except KubectlError as error:
+            return str(error)
+        return ""
+
+    def store(phase: str) -> None:
+        patch = json.dumps({"status": {"reset": {"phase": phase}}})
+        release.kubectl("patch", f"{PLURAL}/nightly", "--subresource=status", "--type=merge", f"--patch={patch}")
+
+    store("Succeeded")
+    assert change(editor) == ""
+    store("Failed")
+    assert "whose reset has failed" in change(editor)
+    assert change(resetter) == ""
+    release.kubectl("annotate", f"{PLURAL}/nightly", f"{RESET_KEYS[0]}-", user=resetter)
+    assert change(editor) == ""  # no request stands that could be made again
 
 
-def start(release: Release, folder: Path) -> OperatorProcess:
-    """Run the installed Deployment's container as a process of this machine, as its service account."""
-    deployment = release.get(f"deployment/{NAME}")
-    pod = deployment["spec"]["template"]["spec"]
-    (found,) = pod["containers"]
-    environment = {"PYTHONPATH": str(ROOT / "operator")}
-    for each in found["env"]:
-        source = each.get("valueFrom", {})
-        if "secretKeyRef" in source:
-            data = release.get(f"secret/{source['secretKeyRef']['name']}")["data"]
-            if source["secretKeyRef"]["key"] in data:
-                environment[each["name"]] = base64.b64decode(data[source["secretKeyRef"]["key"]]).decode()
-        elif "fieldRef" in source:
-            environment[each["name"]] = f"{NAME}-0"
-        else:
-            environment[each["name"]] = each.get("value", "")
-    kubeconfig = release.kubernetes.add_service_account(release.namespace, pod["serviceAccountName"])
-    command, *flags = found["args"]
-    assert command == "run"
-    return OperatorProcess(folder, kubeconfig, tuple(flags), **environment)
+def test_the_service_accounts_of_argo_cd_may_ask(kubernetes: ControlPlane) -> None:
+    release = Release(kubernetes, "helm3")
+    accounts = ["argocd-server", "argocd-application-controller"]
+    subjects = [{"kind": "ServiceAccount", "name": name, "namespace": "argocd"} for name in accounts]
+    release.install(resetPolicy__enabled=True, resetPolicy__aggregateToAdmin=False, resetPolicy__subjects=subjects)
 
+    def may_reset(account: str) -> str:
+        user = f"--as=system:serviceaccount:argocd:{account}"
+        words = ["auth", "can-i", "reset", f"{PLURAL}.{GROUP}", "--namespace=website", user]
+        try:
+            return kubernetes.kubectl(*words).strip()
+        except KubectlError:
+            return "no"
 
-@pytest.mark.parametrize("cluster_wide", [True, False], ids=["cluster-wide", "one-namespace"])
-async def test_the_installed_operator_resets_once(
-    kubernetes: ControlPlane, simulator: SimulatorProcess, tmp_path: Path, *, cluster_wide: bool
-) -> None:
-    release = Release(kubernetes, "helm4")
-    release.install(
-        config__endpoint=simulator.url,
-        watch__clusterWide=cluster_wide,
-        health__port=free_port(),
-        metrics__port=free_port(),
-        credentials__existingSecret="esa-credentials",
-    )
-    release.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
-    offset = 90_000_000 + 1_000 * os.getpid() % 1_000_000 + next(_numbers)
-    world = World(kubernetes, simulator, tmp_path, release.namespace, f"AK-{release.namespace}", offset=offset)
-    world.account = str(2 * 10**15 + offset)
-    credential = {
-        "accessKeyId": world.access_key_id,
-        "accessKeySecret": world.access_key_secret,
-        "aliUid": world.account,
-    }
-    simulator.add_credentials([credential])
-    world.make_secret()
-    world.seed(1, 2)
-    world.create(1)  # by the operator's own credentials
-    world.create(2, credentialsSecretRef={"name": "esa-credentials"})
-    with start(release, tmp_path) as operator:
-        operator.wait_to_lead()
-        for number in (1, 2):
-            world.annotate(number, "deploy-4711")
-            await world.handled(number, "deploy-4711")
-            assert world.resets(number) == 1
-        await world.until(lambda: len(world.events("ResetSucceeded")) == 2)
-        lease = release.get(f"lease/{NAME}")
-    assert lease["spec"]["holderIdentity"].startswith(f"{NAME}-0_")
-    assert "orbidden" not in operator.log
-
-
-# --- without Helm -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("folder", ["base", "overlays/namespaced", "overlays/demo"])
-def test_the_api_server_takes_the_kustomizations(kubernetes: ControlPlane, folder: str) -> None:
-    kubernetes.kubectl("apply", "--kustomize", str(KUSTOMIZE / folder), "--warnings-as-errors")
-    assert kubernetes.kubectl("diff", "--kustomize", str(KUSTOMIZE / folder)) == ""
+    assert [may_reset(account) for account in (*accounts, "default")] == ["yes", "yes", "no"]
 
 
 # --- examples, and the README -------------------------------------------------------------------------------------

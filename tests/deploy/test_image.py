@@ -110,6 +110,16 @@ def test_its_commands_run_on_a_read_only_root_as_an_unknown_user(contents: Conte
     assert python.startswith("3.13.")
 
 
+def test_traces_need_nothing_that_the_image_lacks(contents: Contents, tmp_path: Path) -> None:
+    code = """
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+OTLPSpanExporter(endpoint="http://127.0.0.1:9/v1/traces")
+print("exports")
+"""
+    assert contents.run(tmp_path, "python3", "-c", code).strip() == "exports"
+
+
 async def test_its_operator_resets_without_rights_a_writable_root_or_a_name(
     contents: Contents, world: World, tmp_path: Path
 ) -> None:

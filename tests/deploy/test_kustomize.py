@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from esa_preload_operator.runtime.settings import PREFIX, Settings, read_settings
 from esa_simulator.main import _parser
-from support.chart import KUSTOMIZE, NAME, Manifest, container, environment_of, key, kustomize, named, render
+from support.chart import (
+    KUSTOMIZE,
+    NAME,
+    Manifest,
+    arguments_of,
+    container,
+    environment_of,
+    key,
+    kustomize,
+    named,
+    overlay,
+    render,
+)
 from support.simulator import SimulatorProcess
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEMO = {"config": {"endpoint": "http://esa-simulator:8089", "allowHttpEndpoint": True}}
 MANAGED = ("app.kubernetes.io/managed-by", "helm.sh/chart")
@@ -29,6 +45,7 @@ def comparable(manifests: list[Manifest]) -> dict[Any, Manifest]:
         if manifest["kind"] == "Deployment":
             (operator,) = manifest["spec"]["template"]["spec"]["containers"]
             own = [each for each in operator["env"] if not each["name"].startswith(PREFIX)]
+            operator["args"] = arguments_of(operator)
             operator["env"] = [own, read_settings({}, environment_of(operator))]
         found[key(manifest)] = manifest
     return found
@@ -45,6 +62,20 @@ def test_a_kustomization_is_the_charts_render(folder: str, values: dict[str, Any
         assert ours[each] == manifest
 
 
+COMPONENTS = {
+    "network-policy": {"networkPolicy": {"enabled": True}},
+    "reset-policy": {"resetPolicy": {"enabled": True}},
+}
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_a_component_is_what_the_charts_value_switches_on(name: str, tmp_path: Path) -> None:
+    component = os.path.relpath(KUSTOMIZE / "components" / name, tmp_path)
+    ours = comparable(kustomize(overlay(tmp_path, KUSTOMIZE / "base", components=[component])))
+    assert ours == comparable(render(COMPONENTS[name]))
+    assert set(COMPONENTS) == {path.name for path in (KUSTOMIZE / "components").iterdir()}
+
+
 def comparable_operator(manifests: list[Manifest]) -> dict[Any, Manifest]:
     """Leave out what the demo has beside the operator."""
     beside = ("esa-simulator", "esa-credentials")
@@ -52,7 +83,22 @@ def comparable_operator(manifests: list[Manifest]) -> dict[Any, Manifest]:
 
 
 def test_the_operator_takes_what_the_base_gives() -> None:
-    assert read_settings({}, environment_of(container(kustomize(KUSTOMIZE / "base")))) == Settings(lease_namespace=NAME)
+    settings = read_settings({}, environment_of(container(kustomize(KUSTOMIZE / "base"))))
+    assert settings == Settings(lease_namespace=NAME, endpoint="china")
+
+
+@pytest.mark.parametrize("below", ["base", "overlays/namespaced", "overlays/demo"])
+def test_one_line_moves_all_of_it_to_another_namespace(below: str, tmp_path: Path) -> None:
+    moved = kustomize(overlay(tmp_path, KUSTOMIZE / below, namespace="elsewhere"))
+    assert "Namespace" in {each["kind"] for each in moved}
+    for each in moved:
+        if each["kind"] == "Namespace":
+            assert each["metadata"]["name"] == "elsewhere"
+        assert each["metadata"].get("namespace", "elsewhere") == "elsewhere"
+        assert {subject["namespace"] for subject in each.get("subjects", ())} <= {"elsewhere"}
+    found = container(moved)
+    assert read_settings({}, environment_of(found, "elsewhere")).lease_namespace == "elsewhere"
+    assert NAME not in " ".join(arguments_of(found, "elsewhere"))
 
 
 def test_the_demos_simulator_takes_its_seed_and_its_credentials() -> None:

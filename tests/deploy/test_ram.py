@@ -6,7 +6,7 @@ import ast
 import json
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -14,9 +14,12 @@ from esa_preload_operator.esa import client, errors, own, roles
 from esa_preload_operator.esa.endpoint import SITES
 from esa_preload_operator.esa.own import sts_of
 from esa_preload_operator.esa.session import _AHEAD
+from support.ram import POLICY, allowed_actions
+
+if TYPE_CHECKING:
+    from support.world import World
 
 ROOT: Final = Path(__file__).parents[2]
-POLICY: Final = ROOT / "deploy" / "ram" / "policy.json"
 TRUST: Final = ROOT / "deploy" / "ram" / "trust-policy.json"
 PAGE: Final = (ROOT / "docs" / "credentials.md").read_text()
 
@@ -26,20 +29,37 @@ def source(module: Any) -> ast.Module:
 
 
 def called_actions() -> set[str]:
-    """Return the actions that the client names in its calls; each must be written out there."""
-    calls = [
-        node
-        for node in ast.walk(source(client))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_call"
-    ]
-    assert calls
-    return {str(ast.literal_eval(call.args[0])) for call in calls}
+    """Return the actions of those methods of the client that are used; each must be written out there."""
+    package = Path(client.__file__).parents[1]
+    code = "\n".join(path.read_text() for path in package.rglob("*.py"))
+    found = set()
+    for method in ast.walk(source(client)):
+        if isinstance(method, ast.AsyncFunctionDef) and f".{method.name}(" in code:
+            for node in ast.walk(method):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_call":
+                    found.add(str(ast.literal_eval(node.args[0])))
+    assert found
+    return found
 
 
 def test_the_policy_allows_what_the_operator_calls_and_nothing_else() -> None:
     (statement,) = json.loads(POLICY.read_text())["Statement"]
     assert (statement["Effect"], statement["Resource"]) == ("Allow", "*")
-    assert statement["Action"] == sorted(f"esa:{action}" for action in called_actions())
+    assert statement["Action"] == sorted(statement["Action"])
+    assert allowed_actions() == called_actions()
+
+
+async def test_a_resource_needs_every_action_of_the_policy(world: World) -> None:
+    """The end of each test run asserts that the simulator's log of all of it holds no other action."""
+    since = world.simulator.last_call()
+    world.seed(1)
+    world.create(1)
+    with world.operator() as operator:
+        operator.wait_to_lead()
+        world.annotate(1)
+        await world.handled(1)
+        await world.until(lambda: called_actions() <= {each["action"] for each in world.simulator.calls(since=since)})
+    assert {each["action"] for each in world.simulator.calls(since=since)} == allowed_actions()
 
 
 def test_the_page_shows_the_policy_as_it_is_shipped() -> None:

@@ -6,18 +6,18 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+import bill
 from control_plane import ControlPlane
 from support.chart import KUSTOMIZE, NAME, ROOT, VERSION, container, helm, kustomize, read
-from tools import tool
+from support.release_tree import cloned, git
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,12 @@ SDIST = f"esa_preload_operator-{VERSION}.tar.gz"
 CHART = f"{NAME}-{VERSION}.tgz"
 BOM = f"{NAME}-{VERSION}.cdx.json"
 DIGEST = "sha256:" + "c" * 64
-IDENTITY = {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+_JUDGE = """
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+sys.stdout.write(repr(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read())))
+"""
 
 
 def release(tree: Path, folder: Path, *options: str, umask: int = 0o022, **environment: str) -> None:
@@ -41,25 +46,8 @@ def release(tree: Path, folder: Path, *options: str, umask: int = 0o022, **envir
     )
 
 
-def git(tree: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", *words], cwd=tree, env={**os.environ, **IDENTITY}, capture_output=True, text=True, check=True
-    )
-    return done.stdout
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def cloned(target: Path) -> Path:
-    """Clone the repository, with what is not committed yet."""
-    git(ROOT, "clone", "--quiet", str(ROOT), str(target))
-    for name in git(ROOT, "diff", "--name-only", "--diff-filter=d", "HEAD").split():
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target / name)
-        git(target, "add", name)
-    return target
 
 
 @pytest.fixture(scope="module")
@@ -144,13 +132,34 @@ def test_the_source_distribution_builds_the_same_wheel(dist: Path, tmp_path: Pat
 
 
 def test_the_bill_of_materials_is_what_the_image_installs(dist: Path) -> None:
+    text = (dist / BOM).read_text()
+    judged = subprocess.run([bill.PYTHON, "-c", _JUDGE], input=text, capture_output=True, text=True, check=True)
+    assert judged.stdout == "None"
+    found = json.loads(text)
+    requirements = (ROOT / "requirements.txt").read_text()
+    pinned = re.findall(r"(?m)^([\w.-]+)==([^ ;\\]+)", requirements)
+    purls = {each["purl"] for each in found["components"]}
+    assert purls == {f"pkg:pypi/{name}@{version}" for name, version in pinned}
+    hashes = [part["content"] for each in found["components"] for part in hashes_of(each)]
+    assert sorted(hashes) == sorted(re.findall(r"--hash=sha256:(\w+)", requirements))
+    assert {each["name"] for each in found["components"] if not each.get("licenses")} <= {"protobuf"}  # says none
+    root = found["metadata"]["component"]
+    assert (root["name"], root["version"], root["licenses"][0]["license"]["id"]) == (NAME, VERSION, "Apache-2.0")
+
+
+def hashes_of(component: dict[str, Any]) -> list[dict[str, str]]:
+    return [part for each in component["externalReferences"] for part in each.get("hashes", ())]
+
+
+def test_the_graph_of_the_bill_reaches_every_component_from_the_operator(dist: Path) -> None:
     found = json.loads((dist / BOM).read_text())
-    pinned = re.findall(r"(?m)^([\w.-]+)==([^ ;\\]+)", (ROOT / "requirements.txt").read_text())
-    assert {(each["name"], each["version"]) for each in found["components"]} == set(pinned)
-    assert (found["metadata"]["component"]["name"], found["metadata"]["component"]["version"]) == (NAME, VERSION)
-    (root,) = (each for each in found["dependencies"] if each["ref"] == NAME)
-    assert len(root["dependsOn"]) == len(pinned) == len({each["purl"] for each in found["components"]})
-    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.6")
+    graph = {each["ref"]: set(each.get("dependsOn", ())) for each in found["dependencies"]}
+    reached, ahead = set(), {NAME}
+    while ahead:
+        reached |= ahead
+        ahead = set().union(*(graph[each] for each in ahead)) - reached
+    assert reached == {NAME, *(each["bom-ref"] for each in found["components"])}
+    assert any("httpcore" in each for each in graph[next(ref for ref in graph if ref.startswith("httpx=="))])
 
 
 def test_one_kubectl_line_installs_the_operator(dist: Path) -> None:
@@ -186,108 +195,16 @@ def test_the_chart_and_the_manifests_know_where_they_come_from(tmp_path: Path) -
     about = yaml.safe_load(helm("helm4", "show", "chart", str(folder / CHART)))
     assert image in about["annotations"]["artifacthub.io/images"]
     assert (about["home"], about["sources"]) == (home, [home])
+    assert [each["url"] for each in about["maintainers"]] == [home]
+    links = yaml.safe_load(about["annotations"]["artifacthub.io/links"])
+    assert {each["url"].removeprefix(home) for each in links} == {
+        f"/tree/v{VERSION}/docs",
+        "/blob/main/CHANGELOG.md",
+        "/issues",
+    }
+    mirrored = read(
+        helm("helm4", "template", NAME, str(folder / CHART), "--set=global.imageRegistry=mirror.example.com")
+    )
+    assert container(mirrored)["image"] == f"mirror.example.com/edge/esa:{VERSION}@{DIGEST}"
     assert f'| `image.digest` | `"{DIGEST}"` |' in helm("helm4", "show", "readme", str(folder / CHART))
     assert hashlib.sha256((folder / CHART).read_bytes()).hexdigest() in (folder / "SHA256SUMS").read_text()
-
-
-# --- publishing -------------------------------------------------------------------------------------------------
-
-# Programs that write down how they were called, and answer as the real ones do.
-DOCKER = """#!/bin/sh
-echo docker "$@" >> "$LOG"
-case "$*" in
-  *imagetools*) echo '{"mediaType": "x", "digest": "sha256:%s"}' ;;
-  *) while [ "$1" != --metadata-file ]; do shift; done; echo '{"containerimage.digest": "%s"}' > "$2" ;;
-esac
-"""
-GH = """#!/bin/sh
-echo gh "$@" >> "$LOG"
-while [ "$1" != --notes-file ]; do shift; done
-cat "$2" >> "$LOG"
-"""
-HELM = """#!/bin/sh
-[ "$1" = push ] || exec %s "$@"
-echo helm "$@" >> "$LOG"
-"""
-
-
-class Publisher:
-    """A clone with a tag, and programs that only pretend."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = folder / "log"
-        self.programs = folder / "bin"
-        self.programs.mkdir()
-        bodies = {"docker": DOCKER % ("b" * 64, DIGEST), "gh": GH, "helm4": HELM % tool("helm4")}
-        for name, body in bodies.items():
-            (self.programs / name).write_text(body)
-            (self.programs / name).chmod(0o755)
-        self.tree = cloned(folder / "clone")
-        changes = (self.tree / "CHANGELOG.md").read_text()
-        self.commit(changes.replace("## [Unreleased]", f"## [Unreleased]\n\n## [{VERSION}] - 2026-01-01"))
-
-    def commit(self, changes: str) -> None:
-        (self.tree / "CHANGELOG.md").write_text(changes)
-        git(self.tree, "commit", "--quiet", "--all", "--message=release")
-        git(self.tree, "tag", "--force", f"v{VERSION}")
-
-    def run(self) -> str:
-        """Publish; return what was complained about."""
-        done = subprocess.run(
-            [self.tree / "hack" / "publish.sh"],
-            env={
-                **os.environ,
-                "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
-                "PACKAGING_TOOLS": str(self.programs),
-                "PYTHON": sys.executable,
-                "LOG": str(self.log),
-                "TAG": f"v{VERSION}",
-                "IMAGE": "registry.example.com/Edge/esa",
-                "CHARTS": "oci://registry.example.com/Edge/charts",
-                "SOURCE": "https://forge.example.com/Edge/esa",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert bool(done.returncode) == bool(done.stderr), done.stderr
-        return done.stderr
-
-
-def test_a_tag_becomes_an_image_a_chart_and_a_release(tmp_path: Path) -> None:
-    publisher = Publisher(tmp_path)
-    assert publisher.run() == ""
-    inspect, build, push, made, *notes = publisher.log.read_text().splitlines()
-    assert inspect.startswith("docker buildx imagetools inspect docker.io/library/debian:13-slim ")
-    for words in (
-        "--platform linux/amd64,linux/arm64",
-        "--provenance mode=max",
-        f"--build-arg BASE=docker.io/library/debian:13-slim@sha256:{'b' * 64}",
-        f"--build-arg VERSION={VERSION}",
-        f"--tag registry.example.com/edge/esa:{VERSION} --push",
-    ):
-        assert words in build
-    assert push == f"helm push dist/{CHART} oci://registry.example.com/edge/charts"
-    assert made.startswith(f"gh release create v{VERSION} --verify-tag ")
-    for name in contents(publisher.tree / "dist"):
-        assert f" dist/{name}" in made
-    assert "### Added" in notes
-    assert not any(line.startswith("## ") for line in notes)
-    manifests = read((publisher.tree / "dist" / "install.yaml").read_text())
-    assert container(manifests)["image"] == f"registry.example.com/edge/esa:{VERSION}@{DIGEST}"
-
-
-def test_nothing_is_pushed_when_something_speaks_against_it(tmp_path: Path) -> None:
-    publisher = Publisher(tmp_path)
-    changes = (publisher.tree / "CHANGELOG.md").read_text()
-    (publisher.tree / "LICENSE").write_text("none")
-    assert "not committed" in publisher.run()
-    git(publisher.tree, "commit", "--quiet", "--all", "--message=one more")
-    assert "is not what is checked out" in publisher.run()
-    publisher.commit(changes.replace(f"## [{VERSION}]", "## [9.9.9]"))
-    assert f"CHANGELOG.md has nothing on {VERSION}" in publisher.run()
-    project = publisher.tree / "pyproject.toml"
-    project.write_text(project.read_text().replace(f'version = "{VERSION}"', 'version = "9.9.9"'))
-    publisher.commit(changes)
-    assert "the version in pyproject.toml 9.9.9" in publisher.run()
-    assert not publisher.log.exists()

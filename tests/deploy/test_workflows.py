@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from support.chart import ROOT
+from tools import tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FOLDER = ROOT / ".github" / "workflows"
 PATHS = sorted(FOLDER.iterdir())
@@ -56,15 +58,16 @@ def test_an_action_has_one_version_everywhere() -> None:
 @EACH
 def test_rights_are_the_least(path: Path) -> None:
     assert workflow(path)["permissions"] == {"contents": "read"}
-    given = {right for job in jobs(path) for right in job.get("permissions", {}).items()}
-    assert given == ({("contents", "write"), ("packages", "write")} if path.stem == "release" else set())
+    given = {name: set(job["permissions"]) for name, job in workflow(path)["jobs"].items() if "permissions" in job}
+    publish = {"contents", "packages", "id-token", "attestations"}
+    assert given == ({"publish": publish} if path.stem == "release" else {})
     assert not {"pull_request_target", "workflow_run"} & set(workflow(path)["on"])
     assert "secrets." not in path.read_text()
     for step in steps(path):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] == "false"
-        if "github.token" in str(step):
-            assert path.stem == "release"
+    for name, job in workflow(path)["jobs"].items():
+        assert ("github.token" in str(job)) == (name == "publish")
 
 
 @EACH
@@ -82,10 +85,51 @@ def test_a_release_starts_by_a_tag_alone_and_takes_nothing_from_a_cache() -> Non
         assert step.get("with", {}).get("cache", "false") == "false"
 
 
-def test_publishing_gets_all_that_it_asks_for() -> None:
-    (given,) = (step["env"] for step in steps(FOLDER / "release.yaml") if step.get("run") == "make publish")
-    wanted = set(re.findall(r"\$\{([A-Z]+):[?-]", (ROOT / "hack" / "publish.sh").read_text()))
-    assert set(given) == wanted | {"GH_TOKEN"}  # which gh reads
+@pytest.mark.parametrize(
+    ("target", "script", "more"), [("release-build", "build-release", set()), ("publish", "publish", {"GH_TOKEN"})]
+)
+def test_a_step_of_the_release_gets_all_that_it_asks_for(target: str, script: str, more: set[str]) -> None:
+    (given,) = (step["env"] for step in steps(FOLDER / "release.yaml") if step.get("run") == f"make {target}")
+    wanted = set(re.findall(r"\$\{([A-Z]+):[?-]", (ROOT / "hack" / f"{script}.sh").read_text()))
+    assert set(given) == wanted | more  # gh reads GH_TOKEN
+
+
+def test_what_publishes_waits_for_tests_and_runs_nothing_of_the_project() -> None:
+    found = workflow(FOLDER / "release.yaml")["jobs"]
+    assert set(found) == {"test", "build", "publish"}
+    assert set(found["publish"]["needs"]) == {"test", "build"}
+    assert [step["run"] for step in found["publish"]["steps"] if "run" in step] == ["make publish"]
+    assert not any("setup-" in step.get("uses", "") for step in found["publish"]["steps"])
+    rule = re.search(r"(?m)^publish:(.*)## .*\n(.*)\n", (ROOT / "Makefile").read_text())
+    assert rule is not None
+    assert (rule[1].strip(), rule[2].strip()) == ("", "@hack/publish.sh")
+    assert not re.search(r"(?i)python|\bpip\b|\bgo\b|hack/", "\n".join(code_of(ROOT / "hack" / "publish.sh")))
+    uploaded, downloaded = (
+        step["with"] for step in steps(FOLDER / "release.yaml") if "load-artifact@" in step.get("uses", "")
+    )
+    assert uploaded["name"] == downloaded["name"]
+    assert Path(uploaded["path"]) == Path(downloaded["path"])
+
+
+def code_of(script: Path) -> list[str]:
+    return [line for line in script.read_text().splitlines() if not line.lstrip().startswith("#")]
+
+
+def test_the_image_is_built_anew_and_scanned_each_week() -> None:
+    path = FOLDER / "scan.yaml"
+    assert len(workflow(path)["on"]["schedule"]) == 1
+    build, scan = list(steps(path))[-2:]
+    assert build["run"] == "make image"
+    assert scan["with"]["image"] == f"esa-preload-operator:{build['env']['IMAGE_TAG']}"
+    assert scan["with"]["fail-build"] == "true"
+    assert "--pull" in (ROOT / "Makefile").read_text().split("\nimage:")[1].split("\n\n")[0]
+
+
+def test_the_workflows_are_what_the_forge_understands() -> None:
+    """No forge is here to run them: their syntax, expressions and references are checked."""
+    command = [str(tool("actionlint")), "-no-color", "-shellcheck=", "-pyflakes=", *map(str, PATHS)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_every_module_of_go_is_kept_up_to_date() -> None:

@@ -6,6 +6,7 @@ import functools
 import importlib.resources
 import json
 import os
+import re
 import subprocess
 import tempfile
 import tomllib
@@ -86,6 +87,14 @@ def kustomize(folder: Path) -> list[Manifest]:
     return read(done.stdout)
 
 
+def overlay(folder: Path, *resources: Path, **fields: Any) -> Path:
+    """Write a kustomization on top of others, as people do; return its folder."""
+    paths = [os.path.relpath(each, folder) for each in resources]
+    body = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": paths, **fields}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(body))
+    return folder
+
+
 def named(manifests: list[Manifest], kind: str, name: str = NAME) -> Manifest:
     """Return the one object of a kind and name."""
     (found,) = (each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name))
@@ -100,13 +109,27 @@ def key(manifest: Manifest) -> tuple[str, str, str]:
 
 def container(manifests: list[Manifest], name: str = NAME) -> Manifest:
     """Return the operator's container."""
-    (found,) = named(manifests, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+    containers = named(manifests, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+    (found,) = (each for each in containers if each["name"] == "operator")
     return dict(found)
 
 
-def environment_of(container: Manifest) -> dict[str, str]:
-    """Return the variables that have their values in the manifest."""
-    return {each["name"]: each["value"] for each in container["env"] if "value" in each}
+def environment_of(container: Manifest, namespace: str = NAME) -> dict[str, str]:
+    """Return the variables whose values stand in the manifest or are fields of the pod, as the kubelet sets them."""
+    fields = {"metadata.name": f"{NAME}-0", "metadata.namespace": namespace}
+    found = {}
+    for each in container["env"]:
+        if "value" in each:
+            found[each["name"]] = each["value"]
+        elif "fieldRef" in each["valueFrom"]:
+            found[each["name"]] = fields[each["valueFrom"]["fieldRef"]["fieldPath"]]
+    return found
+
+
+def arguments_of(container: Manifest, namespace: str = NAME) -> list[str]:
+    """Return the arguments with the variables in them replaced, as the kubelet does."""
+    values = environment_of(container, namespace)
+    return [re.sub(r"\$\((\w+)\)", lambda found: values[found[1]], each) for each in container["args"]]
 
 
 # --- schemas ----------------------------------------------------------------------------------------------------

@@ -93,3 +93,12 @@ def _plain(value: Any) -> Any:
     if keys and keys == list(range(1, len(keys) + 1)):
         return [_plain(value[key]) for key in keys]
     return {key: _plain(value[key]) for key in keys}
+
+
+def as_lua_keeps(value: Any) -> Any:
+    """Lua has one empty table for both an empty list and an empty mapping, and one kind of number."""
+    if isinstance(value, dict):
+        return {key: as_lua_keeps(each) for key, each in value.items()} or []
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return [as_lua_keeps(each) for each in value] if isinstance(value, list) else value

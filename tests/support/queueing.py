@@ -89,7 +89,7 @@ class Worked:
 
 
 @contextlib.asynccontextmanager
-async def working(queue: WorkQueue, work: Any, workers: int = 2) -> Any:
+async def working(queue: WorkQueue[View], work: Any, workers: int = 2) -> Any:
     task = asyncio.create_task(queue.run(workers, work))
     try:
         yield task

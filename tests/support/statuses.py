@@ -71,6 +71,9 @@ RESET_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {
     "submitted_before": st.none() | counts,
     "request_id": st.none() | texts,
     "attempts": small_counts,
+    "generation": st.none() | counts,
+    "unproven": st.none() | small_counts,
+    "reason": st.none() | texts,
     "message": st.none() | texts,
     "signing": st.none() | signings,
 }
@@ -97,6 +100,7 @@ STATUS_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {
     "refreshed_at": st.none() | times,
     "reset": st.none() | resets,
     "handled_resets": tokens,
+    "handled_times": tokens,
     "last_reset_time": st.none() | times,
     "next_reset_time": st.none() | times,
     "conditions": st.lists(conditions, max_size=len(CONDITION_TYPES), unique_by=lambda condition: condition.type),

@@ -203,7 +203,7 @@ def test_a_missed_event_is_read_unless_a_newer_version_was_seen(hall: Hall) -> N
 
 
 def denied(hall: Hall, namespace: str) -> float | None:
-    return hall.metrics.registry.get_sample_value("esa_operator_watch_denied", {"namespace": namespace})
+    return hall.metrics.registry.get_sample_value("esa_operator_watch_denied", {"watched_namespace": namespace})
 
 
 def test_a_namespace_without_rights_keeps_no_other_one_waiting() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.runtime.queue import ITEMS, QueueMetrics, WorkQueue
 from esa_preload_operator.services.runner import LeadershipLostError
 from support.queueing import Worked, play, ref, view, working
@@ -21,7 +22,7 @@ from support.queueing import Worked, play, ref, view, working
 
 def test_what_is_added_many_times_while_it_waits_is_worked_on_once() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked()
+        queue, work = WorkQueue[View](), Worked()
         for number in range(5):
             queue.add(ref("a"), view(number))
         assert queue.depth() == 1
@@ -34,7 +35,7 @@ def test_what_is_added_many_times_while_it_waits_is_worked_on_once() -> None:
 
 def test_what_is_added_while_a_worker_has_it_comes_again_once_with_the_newest_body() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked()
+        queue, work = WorkQueue[View](), Worked()
         async with working(queue, work):
             queue.add(ref("a"), view(0))
             await asyncio.sleep(0.5)
@@ -49,7 +50,7 @@ def test_what_is_added_while_a_worker_has_it_comes_again_once_with_the_newest_bo
 
 def test_a_wake_without_a_body_asks_for_a_read() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked()
+        queue, work = WorkQueue[View](), Worked()
         queue.add(ref("a"), view(0))
         queue.add(ref("a"))
         async with working(queue, work):
@@ -61,7 +62,7 @@ def test_a_wake_without_a_body_asks_for_a_read() -> None:
 
 def test_requests_go_before_what_can_wait() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked()
+        queue, work = WorkQueue[View](), Worked()
         for name in "abc":
             queue.add(ref(name), urgent=False)
         queue.add(ref("now"), urgent=True)
@@ -74,7 +75,7 @@ def test_requests_go_before_what_can_wait() -> None:
 
 def test_what_waits_becomes_urgent_when_it_is_asked_for() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked()
+        queue, work = WorkQueue[View](), Worked()
         for name in "abc":
             queue.add(ref(name), urgent=False)
         queue.add(ref("c"), urgent=True)
@@ -88,7 +89,7 @@ def test_what_waits_becomes_urgent_when_it_is_asked_for() -> None:
 
 def test_a_forgotten_resource_leaves_no_delay_no_body_and_no_failure() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         work.answers[ref("a")] = [StoreError("x"), StoreError("x")]
         async with working(queue, work):
             queue.add(ref("a"))
@@ -108,7 +109,7 @@ def test_a_forgotten_resource_leaves_no_delay_no_body_and_no_failure() -> None:
 
 def test_a_bug_that_one_resource_meets_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         work.answers[ref("bad")] = [RuntimeError("a bug"), RuntimeError("a bug")]
         async with working(queue, work, workers=1):
             queue.add(ref("bad"))
@@ -125,7 +126,7 @@ def test_a_bug_that_one_resource_meets_does_not_stop_the_others(caplog: pytest.L
 
 def test_a_lost_lead_ends_the_queue_at_once() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(5)
+        queue, work = WorkQueue[View](), Worked(5)
         queue.add(ref("other"))
 
         async def lost(key: ObjectRef, body: Any) -> float | None:
@@ -144,7 +145,7 @@ def test_a_lost_lead_ends_the_queue_at_once() -> None:
 
 def test_closing_finishes_what_is_in_hand_and_takes_nothing_new() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(5)
+        queue, work = WorkQueue[View](), Worked(5)
         for number in range(6):
             queue.add(ref(number))
         queue.add_at(ref("later"), time.monotonic() + 1)
@@ -160,7 +161,7 @@ def test_closing_finishes_what_is_in_hand_and_takes_nothing_new() -> None:
 
 def test_items_of_waiting_resources_are_bounded_and_the_others_are_read() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         for number in range(ITEMS + 100):
             queue.add(ref(number), view(number))
         queue.add(ref(0), view(-1))
@@ -180,7 +181,7 @@ def test_items_of_waiting_resources_are_bounded_and_the_others_are_read() -> Non
 
 def test_an_item_that_finds_no_room_never_leaves_an_older_one_behind() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         queue.add(ref("a"), view(1))
         queue.add(ref("a"))
         for number in range(ITEMS):
@@ -195,7 +196,7 @@ def test_an_item_that_finds_no_room_never_leaves_an_older_one_behind() -> None:
 
 def test_a_flood_of_one_namespace_leaves_the_others_their_turns() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(1)
+        queue, work = WorkQueue[View](), Worked(1)
         for number in range(2000):
             queue.add(ref(number), urgent=True)
         other = ObjectRef("other", "a")
@@ -228,7 +229,7 @@ class Counted(QueueMetrics):
 def test_metrics_count_what_happens() -> None:
     async def scene() -> None:
         metrics = Counted()
-        queue, work = WorkQueue(metrics), Worked(0)
+        queue, work = WorkQueue[View](metrics), Worked(0)
         work.answers[ref("a")] = [StoreError("x"), RuntimeError("x"), None]
         async with working(queue, work):
             queue.add(ref("a"))
@@ -242,7 +243,7 @@ def test_metrics_count_what_happens() -> None:
 
 def test_a_hanging_worker_shows() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(50)
+        queue, work = WorkQueue[View](), Worked(50)
         async with working(queue, work):
             queue.add(ref("a"))
             await asyncio.sleep(10)
@@ -273,7 +274,7 @@ def test_whatever_comes_nothing_is_lost_and_nothing_is_worked_on_twice_at_once(
     script: list[tuple[str, int, Any]], workers: int
 ) -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(1)
+        queue, work = WorkQueue[View](), Worked(1)
         asked: dict[ObjectRef, float] = {}
         async with working(queue, work, workers):
             for kind, number, extra in script:

@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the operator", allow_abbrev=False)
     where = run.add_mutually_exclusive_group()
     where.add_argument(
-        "--namespace", "-n", action="append", dest="namespaces", help="namespace to watch; may be repeated"
+        "--namespace", "-n", action="append", dest="namespaces", help="namespace to watch; may be repeated, * means all"
     )
     where.add_argument("--all-namespaces", "-A", action="store_true", help="watch all namespaces")
     run.add_argument("--context", help="context of the kubeconfig")

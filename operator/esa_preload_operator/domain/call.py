@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from esa_preload_operator.domain import reset_writes as writes
-from esa_preload_operator.domain.errors import Delivery, Problem
+from esa_preload_operator.domain.errors import Delivery, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.local import (
     IDLE,
@@ -42,7 +42,7 @@ def storing(write: Write, base: Settled) -> Storing:
     if write.reset == write.view.reset:
         then = base
     elif isinstance(base, Orphaned) and write.reset is not None and write.reset.phase == Phase.IN_FLIGHT:
-        then = replace(base, intent=write.reset)
+        then = replace(base, intent=write.reset, looked=True)
     return Storing(write, base, then)
 
 
@@ -70,16 +70,12 @@ def recover(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
     """Meet an intent whose answer is not in memory: wait until its call is over, read, look."""
     intent = view.reset
     if intent is None or intent.phase != Phase.IN_FLIGHT:
-        kept = local.call if isinstance(local.call, Answered) else IDLE
-        return replace(local, call=kept), None
+        return replace(local, call=IDLE) if isinstance(local.call, Orphaned | Unsent) else local, None
     if not (isinstance(local.call, Unsent) and local.call.intent == intent):
         known = isinstance(local.call, Orphaned) and local.call.intent == intent
         orphan = local.call if isinstance(local.call, Orphaned) and known else Orphaned(intent, now.monotonic)
         local = replace(local, call=orphan)
-        due = call_is_over_at(orphan, rules)
-        failure = orphan.failure
-        if failure is not None and intent.unproven and not intent.reason:
-            return local, writes.unknown(view, intent, failure, now.wall + due - now.monotonic)
+        due = repeats_at(orphan, rules) if orphan.looked else call_is_over_at(orphan, rules)
         if now.monotonic < due:
             return local, Wait(due, exclusive=True)
     if now.monotonic < local.reset_backoff.not_before:
@@ -93,10 +89,15 @@ def recover(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
 
 
 def call_is_over_at(orphan: Orphaned, rules: Rules) -> float:
-    """Return from when on the intent may be met, on this process's own monotonic clock.
+    """Return from when on a look tells whether the call was made, on this process's own monotonic clock."""
+    return orphan.since + rules.deadline
 
-    The first repetition follows once the call is over; each further one without a proof waits longer, so that nobody is
-    charged at speed.
+
+def repeats_at(orphan: Orphaned, rules: Rules) -> float:
+    """Return from when on the call may be repeated without a proof, on the same clock.
+
+    The first repetition follows once the call is over; each further one waits longer, so that nobody is charged at
+    speed. Where nothing had been submitted, a repetition costs nothing.
     """
     pause = rules.deadline
     if orphan.intent.unproven and orphan.intent.submitted_before != 0:
@@ -122,8 +123,8 @@ class Claim:
     again: bool = False
 
 
-def after_look(base: Settled, look: Look, now: Moment, rules: Rules) -> Claim | Write:
-    """Return what to store after the look that precedes a call."""
+def after_look(base: Settled, look: Look, now: Moment, rules: Rules) -> Claim | Write | Orphaned:
+    """Return what to store after the look that precedes a call, or the orphan whose call is not repeated yet."""
     view, before = look.view, look.view.reset
     wanted = requested(view)
     first = replace(writes.intent(view, wanted, look.job, now, rules), signing=look.signing)
@@ -135,11 +136,21 @@ def after_look(base: Settled, look: Look, now: Moment, rules: Rules) -> Claim | 
     if not wanted:
         return writes.withdraw(view, now, _WITHDRAWN)
     again = before.signing if can_send_again(before, wanted, look.signing, now, rules) else None
-    failure = base.failure if isinstance(base, Orphaned) else None
-    claimed = writes.repetition(first, before, failure=failure, again=again, unsent=unsent)
+    orphan = base if isinstance(base, Orphaned) else None
+    if orphan is not None and again is None and now.monotonic < repeats_at(orphan, rules):
+        return _not_yet(orphan, look, now, rules)
+    claimed = writes.repetition(first, before, orphan, again=again)
     undecidable = not unsent and (claimed.signing is None or claimed.signing != before.signing)
     write = writes.claim(view, claimed, look.job, undecidable=undecidable)
     return Claim(write, claimed, again=again is not None)
+
+
+def _not_yet(orphan: Orphaned, look: Look, now: Moment, rules: Rules) -> Write | Orphaned:
+    """Tell once that it is not known what became of the calls, and when the next one is made."""
+    if orphan.intent.reason == Reason.OUTCOME_UNKNOWN:
+        return replace(orphan, looked=True)
+    due = now.wall + repeats_at(orphan, rules) - now.monotonic
+    return writes.unknown(look.view, orphan.intent, orphan.failure, due)
 
 
 _WITHDRAWN: Final = "the request disappeared while the answer to its call was lost; not called again"

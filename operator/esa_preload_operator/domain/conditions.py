@@ -1,6 +1,7 @@
 """One table from the state of a resource to what people and tools read: conditions, kstatus, Argo CD health."""
 
 import enum
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -89,20 +90,18 @@ class Finding:
     state: State
     reason: str
     message: str
-    code: str = ""
-    """The error code with which the message begins: what follows, such as a request id, is new with each try."""
 
 
 def finding_of(problem: Problem) -> Finding:
     """Return what a problem makes of a resource."""
     state = State.STALLED if problem.reason is Reason.CRD_OUTDATED else _STATE_OF_CLASS[problem.error_class]
-    return Finding(state, problem.reason, str(problem), problem.code)
+    return Finding(state, problem.reason, str(problem))
 
 
 def finding_for(reason: str, message: str) -> Finding:
     """Return what a reason that the status keeps makes of a resource."""
     state = State.STALLED if reason in TERMINAL else State.BLOCKED if reason in BLOCKING else State.WAITING
-    return Finding(state, reason, message, code_of(message))
+    return Finding(state, reason, message)
 
 
 def worst(findings: Sequence[Finding]) -> Finding | None:
@@ -116,16 +115,26 @@ def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
 
 
 def shows(conditions: Sequence[Condition], finding: Finding) -> bool:
-    """Return whether the conditions already say so; after an error code the rest of a message may differ."""
+    """Return whether the conditions already say so."""
     row = TABLE[finding.state]
     told = {condition.type: condition for condition in conditions}
     wanted = {READY: row.ready, RECONCILING: row.reconciling, STALLED: row.stalled}
     if any(kind not in told or told[kind].status != truth for kind, truth in wanted.items()):
         return False
-    ready, message = told[READY], cut(finding.message, _MAX_MESSAGE)
-    if finding.code:
-        return ready.reason == finding.reason and code_of(ready.message) == code_of(message)
-    return (ready.reason, ready.message) == (finding.reason, message)
+    ready = told[READY]
+    return ready.reason == finding.reason and is_same_text(
+        finding.state, ready.message, cut(finding.message, _MAX_MESSAGE)
+    )
+
+
+def is_same_text(state: State, shown: str, text: str) -> bool:
+    """Return whether a text tells nothing new: request ids differ each time, and what passes by itself may vary."""
+    if state is State.WAITING and code_of(text) != text:
+        return code_of(shown) == code_of(text)
+    return _REQUEST.sub("", shown) == _REQUEST.sub("", text)
+
+
+_REQUEST: Final = re.compile(r" \(request [^()]{0,128}\)$")
 
 
 def code_of(message: str) -> str:

@@ -52,6 +52,8 @@ class Reason(enum.StrEnum):
     OUTCOME_UNKNOWN = "OutcomeUnknown"
     REFRESH_FAILING = "RefreshFailing"
     STATUS_UNREADABLE = "StatusUnreadable"
+    INTERNAL_ERROR = "InternalError"
+    REQUEST_IGNORED = "RequestIgnored"
     URLS_ACCEPTED = "UrlsAccepted"
     INVALID_URL = "InvalidUrl"
     INVALID_DOMAIN = "InvalidDomain"

@@ -25,7 +25,9 @@ class Orphaned:
     since: float
     """When it was first seen, or its answer was given up, on the monotonic clock."""
     failure: Problem | None = None
-    """What came back in place of the answer."""
+    """What came back in place of the answer; None if another process, or this one before a restart, made the call."""
+    looked: bool = False
+    """A look after the call was over has shown no reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,5 +157,7 @@ class LocalState:
     held: Held | None = None
     pruned: str = ""
     """Status fields that the API server dropped from a write; nothing is called until this process ends."""
+    hinted: tuple[str, ...] = ()
+    """What people were told of requests that are none."""
     mute: bool = False
     """The API server does not keep what the conditions should say, so that writing it again is of no use."""

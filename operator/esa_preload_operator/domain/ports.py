@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.domain.signing import Signing
@@ -93,6 +93,10 @@ class Accounts(Protocol):
             EsaError: no such Secret, keys missing, or not allowed (error_class BLOCKED, delivery NEVER_SENT).
         """
         ...
+
+
+SECRET_VALUE_LIMIT: Final = 5464
+"""Characters in base64 of one value of a Secret with credentials: 4 kB; an STS token has about one."""
 
 
 class JobStore(Protocol):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from esa_preload_operator.domain import reset_writes as writes
-from esa_preload_operator.domain.conditions import Finding, State, code_of, finding_for
+from esa_preload_operator.domain.conditions import Finding, State, finding_for, finding_of, is_same_text
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.local import Held, LocalState, Looking, settled
 from esa_preload_operator.domain.steps import CALLS_PER_RESET, Ask, GetJob, Step, Wait, Write
@@ -24,7 +24,8 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
         return local, writes.record(view, known)
     if wanted:
         return _begin(local, view, wanted, now, rules)
-    local = replace(local, reset_backoff=Backoff())
+    if local.reset_backoff.failures:
+        local = replace(local, reset_backoff=Backoff())
     if view.reset is not None and view.reset.phase in (Phase.HELD, Phase.RETRYING):
         return local, writes.withdraw(view, now, "the request disappeared before ESA was called")
     if handled_after(view.handled, view.asked, ()) != view.handled:
@@ -59,7 +60,7 @@ def _held_until(local: LocalState, view: View, now: Moment, rules: Rules) -> tup
     process first knew of that reset.
     """
     if view.last_reset is None or interval(view, rules) <= 0:
-        return replace(local, held=None), None
+        return local if local.held is None else replace(local, held=None), None
     held = local.held
     if held is None or held.last != view.last_reset:
         held = Held(view.last_reset, now.monotonic)
@@ -78,9 +79,11 @@ def after_failed_look(view: View, problem: Problem, now: Moment) -> Write | None
     if view.in_flight:
         return None
     told = before is not None and before.phase == Phase.RETRYING and before.tokens == wanted
-    if told and before is not None and (before.reason, code_of(before.message)) == (problem.reason, problem.code):
-        return None
-    return writes.retrying(view, attempt, problem)
+    write = writes.retrying(view, attempt, problem)
+    said = finding_of(problem)
+    if told and before is not None and write.reset is not None and before.reason == problem.reason:
+        return None if is_same_text(said.state, before.message, write.reset.message) else write
+    return write
 
 
 def finding(view: View, *, works: bool) -> Finding | None:

@@ -6,7 +6,7 @@ from typing import Final
 from esa_preload_operator.domain.cleaning import cut, format_micro_time, format_time
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.local import Answered
+from esa_preload_operator.domain.local import Answered, Orphaned
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.steps import Write
 from esa_preload_operator.domain.tokens import Tokens, handled_after, newest_after, without
@@ -51,27 +51,28 @@ def intent(view: View, tokens: Tokens, job: EsaJob, now: Moment, rules: Rules) -
     )
 
 
-def repetition(
-    first: ResetState, before: ResetState, *, failure: Problem | None, again: Signing | None, unsent: bool
-) -> ResetState:
-    """Return the intent that repeats the call of `before`, whose answer is lost; `first` is how it would begin.
+def repetition(first: ResetState, before: ResetState, orphan: Orphaned | None, *, again: Signing | None) -> ResetState:
+    """Return the intent that repeats the call of `before`; `first` is how it would begin.
 
-    As long as nobody asked for more, what had been submitted before the first call counts: if that was nothing, every
-    URL is submitted after the request.
+    Without an orphan nothing was sent for `before`. As long as nobody asked for more, what had been submitted before
+    the first call counts: if that was nothing, every URL is submitted after the request.
     """
     same = set(first.tokens) == set(before.tokens)
     repeated = replace(first, attempts=before.attempts + 1)
-    if same and before.submitted_before == 0 and not (unsent and before.unproven == 0):
+    if same and before.submitted_before == 0 and (orphan is not None or before.unproven):
         repeated = replace(repeated, submitted_before=0)
     lost = f"the answer to attempt {before.attempts} was lost"
     if again is not None:
-        message = before.message if unsent else f"{lost}; the same signed request was sent again"
+        message = f"{lost}; the same signed request was sent again" if orphan is not None else before.message
         return replace(repeated, tokens=before.tokens, message=message, signing=again)
-    if unsent:
+    if orphan is None:
         return replace(repeated, unproven=before.unproven if same else 0, message=before.message if same else "")
-    came = f" ({_short(failure)})" if failure is not None else ""
+    # Of one crash it is not known whether it came before the call, so only a second one counts like a lost answer.
+    lost_calls = 1 if orphan.failure is not None or before.attempts > 1 else 0
+    came = f" ({_short(orphan.failure)})" if orphan.failure is not None else ""
     message = f"{lost}{came} and the job's progress does not show a reset; called again"
-    return replace(repeated, unproven=before.unproven + 1 if same else 0, message=cut(message, _MAX_MESSAGE))
+    unproven = before.unproven + lost_calls if same else 0
+    return replace(repeated, unproven=unproven, message=cut(message, _MAX_MESSAGE))
 
 
 def claim(view: View, announced: ResetState, job: EsaJob, *, undecidable: bool = False) -> Write:
@@ -146,13 +147,13 @@ def _nonce_spent(view: View, open_intent: ResetState, problem: Problem) -> Write
     return replace(_write(view, reset, _still_handled(view, ())), notice=warning(replace(problem, reason=reason)))
 
 
-def unknown(view: View, open_intent: ResetState, failure: Problem, due: float) -> Write:
+def unknown(view: View, open_intent: ResetState, failure: Problem | None, due: float) -> Write:
     """Show that it is not known what became of several calls, and when (epoch seconds) the next one is made."""
-    calls = open_intent.unproven + 1
+    last = _short(failure) if failure is not None else "the process that called ended before it stored an answer"
+    calls = f"{open_intent.unproven + 1} calls for {name_tokens(open_intent.tokens)} were made"
     message = (
-        f"{calls} calls for {name_tokens(open_intent.tokens)} were made, their answers were lost and the job's "
-        f"progress does not show a reset; the next call, unless progress shows it, not before {format_time(due)}; "
-        f"last: {_short(failure)}"
+        f"{calls}, their answers were lost and the job's progress does not show a reset; the next call, unless "
+        f"progress shows it, not before {format_time(due)}; last: {last}"
     )
     if open_intent.message:
         message += f"; before: {open_intent.message}"

@@ -17,8 +17,7 @@ _KEYS: Final = {"id": "jobId"} | {
     name: "".join([name.split("_")[0], *(part.capitalize() for part in name.split("_")[1:])])
     for name in (*_FACTS, "request_id")
 }
-_EMPTY: Final = dict.fromkeys(("task_submitted", "url_count", "url_submitted"), 0)
-"""Facts that are shown even if there is nothing to show."""
+_SHOWN_AT_ZERO: Final = frozenset({"task_submitted", "url_count", "url_submitted"})
 _RESET_KEYS: Final = frozenset(field.alias or name for name, field in ResetStatus.model_fields.items())
 
 
@@ -43,9 +42,10 @@ def status_after(write: Write, wall: float) -> dict[str, Any]:
         job = merged(view.shown.job, write.job, view.job_id)
         conditions = with_urls(conditions, job, view.generation, now)
         for name, key in _KEYS.items():
-            _put(status, key, getattr(job, name) or _EMPTY.get(name))
+            value = getattr(job, name)
+            _put(status, key, value or (0 if value == 0 and name in _SHOWN_AT_ZERO else None))
         status |= {"progress": progress(job), "refreshedAt": now}
-    if write.finding is not None or write.job is not None or write.decides:
+    if write.finding is not None:
         status["observedGeneration"] = view.generation
     status["conditions"] = [item.model_dump(by_alias=True, exclude_none=True) for item in conditions]
     return status

@@ -84,7 +84,15 @@ class Wait:
     """Until then no other concern has a say."""
 
 
-Step = Read | Ask | Write | Call | Wait
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell people something that the status does not keep, then go on with the same version."""
+
+    view: View
+    notice: Notice
+
+
+Step = Read | Ask | Write | Call | Tell | Wait
 
 
 # Inputs.

@@ -66,7 +66,7 @@ def learn(local: LocalState, told: Told) -> LocalState:
 def saw(seen: Seen, result: EsaJob | Problem | None, now: Moment) -> Seen:
     """Return what is known after ESA has answered about the job itself; None if the answer is stored elsewhere."""
     if isinstance(result, Problem):
-        return replace(seen, problem=result, works=False, missing=False, changed_at=now.monotonic)
+        return replace(seen, job=None, problem=result, works=False, missing=False, changed_at=now.monotonic)
     return replace(seen, job=result, works=True, missing=False, problem=None, changed_at=now.monotonic)
 
 
@@ -75,11 +75,6 @@ def stored(seen: Seen, write: Write, now: Moment) -> Seen:
     if write.job is None:
         return seen
     return replace(seen, job=None, changed_at=now.monotonic)
-
-
-def told(seen: Seen) -> Seen:
-    """Return what is known once the status says all of it."""
-    return seen if seen.job is None else replace(seen, job=None)
 
 
 def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> tuple[LocalState, Step | None]:
@@ -112,12 +107,12 @@ def _is_trusted(seen: Seen, view: View) -> bool:
     return says and not seen.distrusted and seen.problem is None
 
 
-def finding(local: LocalState, view: View, *, told: bool) -> Finding | None:
-    """Return what is known of the job; `told` if ESA has just told about it. None if nothing is known."""
+def finding(local: LocalState, view: View) -> Finding | None:
+    """Return what is known of the job; None if nothing is known."""
     seen = local.seen
-    if seen.problem is not None and not told:
+    if seen.problem is not None:
         return finding_of(seen.problem)
-    if not (told or seen.works or _is_trusted(seen, view)):
+    if not (seen.works or _is_trusted(seen, view)):
         return None
     can = f"ESA job {view.job_id} can be reset"
     if seen.site is None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from esa_preload_operator.domain.cleaning import parse_time
 from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.hints import ignored_requests
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.tokens import Tokens, asked_tokens, satisfied, without
 from esa_preload_operator.domain.values import Phase, ResetState
@@ -65,6 +66,8 @@ class View:
     """Fields of the spec that can't be read."""
     damaged: str = ""
     """Fields of the status that can't be read: such a status is never replaced."""
+    hints: tuple[str, ...] = ()
+    """What looks like a request for a reset and is none."""
     shown: Shown = _NOTHING_SHOWN
     status: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """The status as it is stored: a write keeps the fields that this version does not know."""
@@ -120,6 +123,7 @@ def view_of(body: Mapping[str, Any]) -> View:
         deleting=meta.deletion_timestamp is not None,
         invalid=invalid,
         damaged=damaged,
+        hints=ignored_requests(meta.annotations, meta.labels),
         shown=Shown(_job_of(status), status.refreshed_at or "", tuple(status.conditions)),
         status=raw if isinstance(raw, Mapping) else {},
     )

@@ -116,11 +116,17 @@ class AccountPool:
         try:
             data = await self._read_secret(namespace, name)
         except StoreUnavailableError as error:
-            message = f"Secret {namespace}/{name} could not be read"
-            problem = Problem(
-                "SecretUnreadable", message, ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, Delivery.NEVER_SENT
-            )
-            raise EsaError(problem) from error
+            message = f"Secret {namespace}/{name} could not be read: {error}"
+            raise EsaError(
+                Problem(
+                    "SecretUnreadable",
+                    message,
+                    ErrorClass.TRANSIENT,
+                    Reason.SERVICE_UNAVAILABLE,
+                    Delivery.NEVER_SENT,
+                    retry_after=error.retry_after,
+                )
+            ) from error
         if data is None:
             raise unusable(Reason.CREDENTIALS_MISSING, f"Secret {namespace}/{name} does not exist")
         return from_secret(data, f"{namespace}/{name}")

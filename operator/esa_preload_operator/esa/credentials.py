@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
+from esa_preload_operator.domain.ports import SECRET_VALUE_LIMIT
 
 KEY_ID: Final = "accessKeyId"
 KEY_SECRET: Final = "accessKeySecret"  # noqa: S105 - the name of a key in a Secret, no password
@@ -84,6 +85,8 @@ def from_secret(data: Mapping[str, str], name: str) -> Credentials:
     values = {}
     for key in (KEY_ID, KEY_SECRET, TOKEN):
         where = f"key {key} of Secret {name}"
+        if len(data.get(key, "")) > SECRET_VALUE_LIMIT:
+            raise unusable(Reason.CREDENTIALS_INVALID, f"{where} is longer than 4 kB")
         values[key] = checked(_decoded(data.get(key, ""), where), where)
         if key != TOKEN and not values[key]:
             raise unusable(Reason.CREDENTIALS_MISSING, f"{where} is missing or empty")

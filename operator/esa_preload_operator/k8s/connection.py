@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import logging
+import os
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 from pydantic_core import from_json
@@ -32,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class RequestError(Exception):
-    """A request got no answer; the message names the kind of failure, never a header or a body."""
+    """A request got no answer; the message names the server and the cause, never a header or a body."""
 
 
 class NotSentError(RequestError):
@@ -95,12 +97,21 @@ class Connection:
         self._client = client
         self._login_number = 0
         self._login_lock = asyncio.Lock()
+        self._login_problem = ""
+        self._certificate = _certificate(configuration)
         self._retired: list[aiohttp.ClientSession] = []
 
     @property
     def server(self) -> str:
         """Base URL of the API server."""
         return str(self._configuration.host)
+
+    def explain(self, answer: Answer) -> str:
+        """Return in one line why the API server refused a request; where it was the login, where that comes from."""
+        if answer.status != _UNAUTHORIZED:
+            return answer.explanation
+        problem = f"; {self._login_problem}" if self._login_problem else ""
+        return f"unauthorized (401): {_public(self.server)} does not accept the login from {self._source}{problem}"
 
     async def login(self) -> ConnectionInfo:
         """Read the login anew and return it, for other clients of the same API server.
@@ -133,11 +144,8 @@ class Connection:
         sent = _Request(method, path, limits, body, query, content_type)
         number = self._login_number
         answer = await self._once(sent)
-        if answer.status == _UNAUTHORIZED:
-            with contextlib.suppress(ConfigurationError):
-                await self._renew_login(number)
-                if method == "GET":
-                    answer = await self._once(sent)
+        if answer.status == _UNAUTHORIZED and await self._renewed_login(number) and method == "GET":
+            answer = await self._once(sent)
         return answer
 
     @contextlib.asynccontextmanager
@@ -154,16 +162,15 @@ class Connection:
         """
         limits = aiohttp.ClientTimeout(total=None, connect=silence, sock_read=silence)
         number = self._login_number
-        with _named_failures():
+        with _named_failures(self.server):
             response = await self._send(_Request("GET", path, limits, query=query))
             refusal = None if response.status == 200 else _answer(response, await response.read())
         try:
             if refusal is not None:
                 if refusal.status == _UNAUTHORIZED:
-                    with contextlib.suppress(ConfigurationError):
-                        await self._renew_login(number)
+                    await self._renewed_login(number)
                 raise StreamRefusedError(refusal)
-            yield _lines(response) if by_line else _chunks(response)
+            yield _lines(response, self.server) if by_line else _chunks(response, self.server)
         finally:
             response.close()
 
@@ -182,7 +189,7 @@ class Connection:
         await self.close()
 
     async def _once(self, request: _Request) -> Answer:
-        with _named_failures():
+        with _named_failures(self.server):
             async with await self._send(request) as response:
                 return _answer(response, await response.read())
 
@@ -200,24 +207,36 @@ class Connection:
     async def _authorization(self) -> str | None:
         try:
             value = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        except (OSError, ValueError) as error:
-            raise NotSentError(f"the token can't be read ({type(error).__name__})") from None
+        except Exception as error:  # noqa: BLE001 - the client's own errors share no base class
+            why = getattr(error, "strerror", None) or type(error).__name__  # the text may quote the token
+            raise NotSentError(f"the token of {self._source} can't be read ({why})") from None
         return str(value).strip() if value else None
+
+    async def _renewed_login(self, number: int) -> bool:
+        """Read the login anew and return whether that worked; `explain` names what did not."""
+        try:
+            await self._renew_login(number)
+        except ConfigurationError as error:
+            self._login_problem = str(error)
+            return False
+        self._login_problem = ""
+        return True
 
     async def _renew_login(self, number: int) -> None:
         """Read the login anew, unless somebody did since it had that number."""
         async with self._login_lock:
             if number != self._login_number:
                 return
-            before = _certificate(self._configuration)
             await load_login(self._source, self._configuration)
             self._login_number += 1
-            if _certificate(self._configuration) != before:
+            certificate = _certificate(self._configuration)
+            if certificate != self._certificate:
                 self._replace_sessions()
+                self._certificate = certificate
 
     def _replace_sessions(self) -> None:
         # A connection keeps the certificate that it was opened with; requests under way end on the old ones.
-        old, self._client = self._client, _client(self._configuration)
+        old, self._client = self._client, _client(self._source, self._configuration)
         if old.rest_client.pool_manager is not None:
             self._retired.append(old.rest_client.pool_manager)
         _log.info("the client certificate for the API server has changed")
@@ -248,17 +267,16 @@ async def connect(kubeconfig: str | None = None, context: str | None = None) -> 
         client_session_kwargs={"trust_env": False, "middlewares": (_never_twice,)}, connection_pool_maxsize=0
     )
     await load_login(source, configuration)
-    try:
-        client = _client(configuration)
-    except OSError as error:  # includes ssl.SSLError
-        raise ConfigurationError(f"{source}: a certificate or key can't be used ({type(error).__name__})") from None
-    return Connection(source, configuration, client)
+    return Connection(source, configuration, _client(source, configuration))
 
 
-def _client(configuration: Any) -> Any:
+def _client(source: LoginSource, configuration: Any) -> Any:
     from kubernetes.aio.client import ApiClient  # noqa: PLC0415 - costs 20 MiB, see `load_login`
 
-    return ApiClient(configuration)
+    try:
+        return ApiClient(configuration)
+    except OSError as error:  # includes ssl.SSLError
+        raise ConfigurationError(f"{source}: a certificate or key can't be used ({type(error).__name__})") from None
 
 
 def _certificate(configuration: Any) -> tuple[bytes, ...]:
@@ -282,23 +300,41 @@ async def _never_twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHa
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         if request.method != "PUT":
             raise
-        raise AnswerLostError(f"no answer from the API server ({_kind(error)})") from None
+        raise AnswerLostError(f"no answer from the API server: {_cause(error)}") from None
 
 
 @contextlib.contextmanager
-def _named_failures() -> Iterator[None]:
+def _named_failures(server: str) -> Iterator[None]:
     """Sort what aiohttp raises by whether the request may have been carried out."""
     try:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-        raise NotSentError(f"no connection to the API server ({_kind(error)})") from None
+        raise NotSentError(f"cannot reach the API server {_public(server)}: {_cause(error)}") from None
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise AnswerLostError(f"no answer from the API server ({_kind(error)})") from None  # it may know headers
+        # Without the error's own text, which may know headers.
+        raise AnswerLostError(f"no answer from the API server {_public(server)}: {_cause(error)}") from None
 
 
-def _kind(error: BaseException) -> str:
-    why = error.strerror if isinstance(error, OSError) else None
-    return f"{type(error).__name__}: {why}" if why else type(error).__name__
+def _public(server: str) -> str:
+    """Return a URL without the user and password that may stand in it."""
+    parts = urlsplit(server)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if "@" in parts.netloc else server
+
+
+def _cause(error: BaseException) -> str:
+    """Return in a few words why a connection did not open or broke."""
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({inner.verify_message})"
+    if isinstance(inner, ssl.SSLError):
+        return f"TLS failed ({inner.reason})"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the host name can't be resolved ({error.strerror})"
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return type(error).__name__
 
 
 def _answer(response: aiohttp.ClientResponse, content: bytes) -> Answer:
@@ -319,9 +355,9 @@ def _retry_after(text: str) -> float | None:
     return min(float(digits[:16]), _LONGEST_RETRY_AFTER)
 
 
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _lines(response: aiohttp.ClientResponse, server: str) -> AsyncIterator[bytes]:
     rest: list[bytes] = []
-    with _named_failures():
+    with _named_failures(server):
         async for chunk in response.content.iter_any():
             *lines, tail = chunk.split(b"\n")
             for line in lines:
@@ -330,7 +366,7 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             rest.append(tail)
 
 
-async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    with _named_failures():
+async def _chunks(response: aiohttp.ClientResponse, server: str) -> AsyncIterator[bytes]:
+    with _named_failures(server):
         async for chunk in response.content.iter_chunked(_CHUNK):
             yield chunk

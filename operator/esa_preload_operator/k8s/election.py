@@ -30,6 +30,8 @@ class Sighting:
 
     record: Record
     since: float
+    gone: bool = False
+    """Whether the Lease was deleted since; `record` is what it said last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +81,35 @@ def parse_record(lease: Mapping[str, Any]) -> Record:
 def look(before: Sighting | None, record: Record | None, now: float) -> Sighting | None:
     """Combine what was seen before with what is there at `now`: any write to the Lease starts its time anew.
 
-    Comparing versions and not renewal times makes an unrelated write prolong the lease, never shorten it.
+    Comparing versions and not renewal times makes an unrelated write prolong the lease, never shorten it. Its deletion
+    starts the time anew too, because the last holder may still lead.
     """
     if record is None:
-        return None
-    if before is not None and before.record.version == record.version:
+        return before if before is None or before.gone else Sighting(before.record, now, gone=True)
+    if before is not None and not before.gone and before.record.version == record.version:
         return replace(before, record=record)
     return Sighting(record, now)
 
 
-def decide_step(sighting: Sighting | None, me: str, duration: float, now: float) -> Step:
+def decide_step(sighting: Sighting | None, me: str, duration: float, now: float, *, leading: bool = False) -> Step:
     """Say what to do about the Lease.
 
-    `duration` is the seconds that a holder is given whose record names no usable one; `now` is the reader's monotonic
-    clock in seconds.
+    A process that has led (`leading`) renews its Lease, or makes it again after a deletion, but never takes one that
+    bears another name or none: somebody else has led since. `duration` is the seconds that a holder is given whose
+    record names no usable one; `now` is the reader's monotonic clock in seconds.
     """
     if sighting is None:
         return Create()
     record = sighting.record
-    if record.holder == me:
-        return Renew(record)
-    if not record.holder:
-        return Take(record)
+    mine = record.holder == me
     until = sighting.since + (record.duration or duration)
-    return Take(record) if now >= until else Wait(until)
+    if sighting.gone:
+        return Create() if (leading and mine) or (not leading and now >= until) else Wait(until)
+    if mine:
+        return Renew(record)
+    if leading:
+        return Wait(until)
+    return Take(record) if not record.holder or now >= until else Wait(until)
 
 
 def lease_spec(step: Create | Take | Renew, me: str, duration: float, wall_time: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ SERIES_SECONDS: Final = 3600.0
 REMEMBERED: Final = 2048
 WAITING: Final = 4096
 """Events that wait to be posted; beyond that the oldest one of the namespace with the most is dropped."""
-_TOLD_EVERY: Final = 60.0
+_LOG_EVERY: Final = 60.0
 
 _Key = bytes
 _log = logging.getLogger(__name__)
@@ -116,8 +116,8 @@ class EventRecorder:
         self._one = asyncio.Lock()
         self._failing = False
         self._pause = 0.0
-        """Seconds that the API server wants to hear of no Event."""
-        self._told = -_TOLD_EVERY
+        """Seconds of the last Retry-After, before the next Event."""
+        self._logged_at = -_LOG_EVERY
 
     def post(self, involved: Involved, reason: str, message: str, *, warning: bool) -> None:
         """Have an Event posted soon, or counted up if the same one was; beyond the limits it is dropped."""
@@ -225,8 +225,8 @@ class EventRecorder:
 
     def _drop(self, involved: Involved, why: str) -> None:
         self._on_drop()
-        if self._clock() - self._told >= _TOLD_EVERY:
-            self._told = self._clock()
+        if self._clock() - self._logged_at >= _LOG_EVERY:
+            self._logged_at = self._clock()
             _log.warning("%s: Events are dropped, because %s", involved.ref, why)
 
     def _event(self, event: _Waiting) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class JobRepository:
         Raises:
             VersionConflictError: somebody else wrote first; nothing was stored.
             ObjectGoneError: the object does not exist any more; nothing was stored.
-            WriteRefusedError: nothing was stored; `retry_after` carries the API server's wish in seconds.
+            WriteRefusedError: nothing was stored; `retry_after` holds the seconds of the API server's Retry-After.
             WriteUnknownError: it may have been stored.
         """
         replacement = {  # of what else is left out the API server keeps what it has (status subresource)

@@ -1,6 +1,7 @@
 """Leader election by a Lease, so that two processes never act at once."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from esa_preload_operator.domain.cleaning import format_micro_time
-from esa_preload_operator.k8s.connection import MERGE_PATCH, Connection, RequestError
+from esa_preload_operator.k8s.connection import JSON, MERGE_PATCH, Answer, Connection, RequestError
 from esa_preload_operator.k8s.election import (
     Create,
     Record,
@@ -24,6 +25,8 @@ from esa_preload_operator.k8s.election import (
 )
 
 NOBODY: Final = -math.inf
+_NO_NAMESPACE: Final = "; create the namespace, or name another one by LEASE_NAMESPACE (--lease-namespace)"
+_NO_RIGHTS: Final = "; grant get, create and patch of leases in that namespace, or name another one by LEASE_NAMESPACE"
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,8 @@ class Elector:
     had begun belongs to its successor. Between two awaits only `valid_until` tells whether it still leads; it ends
     `renew_deadline` seconds after the *start* of the last successful renewal, while others wait `lease_duration`
     seconds after they have *seen* that renewal. Both are counted on monotonic clocks, wall clocks are never compared.
-    What breaks this: clocks of very different speed, such as that of a suspended machine, and a Lease deleted by hand.
+    A Lease that is deleted by hand is made again by its holder. What breaks this: clocks of very different speed, such
+    as that of a suspended machine, and a process that starts while a deleted Lease is missing.
 
     Args:
         identity: names this process and no other, so with a part that is new at each start.
@@ -73,30 +77,48 @@ class Elector:
         self._clock = clock
         self._sighting: Sighting | None = None
         self._valid_until = NOBODY
+        self._named = False
+        """Whether this process' name may stand in the Lease."""
         self._released = False
 
     def valid_until(self) -> float:
         """Return the moment on the monotonic clock (seconds) up to which this process leads for sure."""
         return self._valid_until
 
-    async def acquire(self) -> None:
-        """Wait until this process leads. Outages and refusals are waited out, and logged when they change."""
+    async def acquire(
+        self, stopping: asyncio.Event | None = None, report: Callable[[str | None], None] = lambda _: None
+    ) -> bool:
+        """Wait until this process leads; return False if `stopping` was set first.
+
+        Outages and refusals are waited out, and logged when they change. A try that is under way is never cut, so that
+        `release` finds what came of it.
+
+        Args:
+            stopping: ends the waiting.
+            report: told after each try what keeps this process from ever leading, or None.
+        """
+        stopping = stopping or asyncio.Event()
         said = ""
-        while True:
+        while not stopping.is_set():
             try:
                 step = await self._try(self._request_timeout, fresh=True)
             except NotRenewedError as error:
-                news = f"the lease {self._namespace}/{self._name} can't be taken: {error}"
+                news, level = f"the lease {self._namespace}/{self._name} can't be taken: {error}", logging.WARNING
+                report(news)
             else:
+                news, level = f"waiting for the lease {self._namespace}/{self._name}", logging.INFO
+                report(None)
                 if not isinstance(step, Wait):
                     _log.info("%s leads by the lease %s/%s", self._me, self._namespace, self._name)
-                    return
-                news = f"waiting for the lease {self._namespace}/{self._name}"
+                    return True
             if news != said:
-                _log.info("%s", news)
+                _log.log(level, "%s", news)
                 said = news
             # A little sooner than asked, so that a released lease is taken within the period.
-            await asyncio.sleep(self._retry_period * random.uniform(0.8, 1.0))  # noqa: S311 - spreads tries, no secret
+            pause = self._retry_period * random.uniform(0.8, 1.0)  # noqa: S311 - spreads tries, no secret
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), pause)
+        return False
 
     async def keep(self) -> None:
         """Renew the lease; return when it is lost, at the latest when `valid_until` has passed."""
@@ -112,8 +134,10 @@ class Elector:
                 why, fresh = str(error), True
                 _log.info("the lease %s/%s was not renewed: %s", self._namespace, self._name, error)
                 continue
-            if isinstance(step, Renew):
+            if not isinstance(step, Wait):
                 fresh = False
+                if isinstance(step, Create):
+                    _log.warning("the lease %s/%s was deleted; it is made again", self._namespace, self._name)
                 continue
             why = "another process has taken it"
             break
@@ -124,10 +148,12 @@ class Elector:
     async def release(self) -> None:
         """Stop leading and let a successor in at once, if the lease is still ours. A failure is logged, not raised.
 
-        Call it when all work has ended; `keep` then returns or may be cancelled.
+        Call it when all work has ended, or when `acquire` has returned False; `keep` then returns or may be cancelled.
         """
         self._released = True
         self._valid_until = NOBODY
+        if not self._named:
+            return
         for _ in range(2):  # a renewal that was under way may come between
             try:
                 record = await self._read(self._request_timeout)
@@ -152,14 +178,14 @@ class Elector:
         if fresh or self._sighting is None:
             record = await self._read(timeout)
             self._sighting = look(self._sighting, record, self._clock())
-        step = decide_step(self._sighting, self._me, self._lease_duration, self._clock())
+        leading = self._valid_until != NOBODY
+        step = decide_step(self._sighting, self._me, self._lease_duration, self._clock(), leading=leading)
         if isinstance(step, Wait):
             return step
-        if self._valid_until != NOBODY and not isinstance(step, Renew):
-            return Wait(self._clock())  # who has led and finds the Lease without his name must not take it back
         started = self._clock()
         left = max(deadline - started, 0.01)
         spec = lease_spec(step, self._me, self._lease_duration, format_micro_time(time.time()))
+        self._named = True
         if isinstance(step, Create):
             stored = await self._write("POST", "", _body(spec, None, self._name), left)
         else:
@@ -170,31 +196,32 @@ class Elector:
         return step
 
     async def _read(self, timeout: float) -> Record | None:  # noqa: ASYNC109 - see `Connection`
-        try:
-            answer = await self._connection.request("GET", f"{self._folder}/{self._name}", timeout=timeout)
-        except RequestError as error:
-            raise NotRenewedError(str(error)) from None
-        if answer.gone:
-            return None
-        if not answer.ok:
-            raise NotRenewedError(answer.explanation)
-        return _parsed(answer.body)
+        answer = await self._ask("GET", f"/{self._name}", timeout)
+        return None if answer.gone else self._record(answer)
 
     async def _write(self, method: str, tail: str, body: Mapping[str, Any], timeout: float) -> Record:  # noqa: ASYNC109 - see `Connection`
+        return self._record(
+            await self._ask(method, tail, timeout, body), missing=_NO_NAMESPACE if method == "POST" else ""
+        )
+
+    async def _ask(self, method: str, tail: str, timeout: float, body: Mapping[str, Any] | None = None) -> Answer:  # noqa: ASYNC109 - see `Connection`
+        # Not PUT: aiohttp would repeat it on its own when the connection breaks.
+        content_type = MERGE_PATCH if method == "PATCH" else JSON
         try:
-            answer = await self._connection.request(
-                method,
-                f"{self._folder}{tail}",
-                body,
-                # Not PUT: aiohttp would repeat it on its own when the connection breaks.
-                content_type=MERGE_PATCH if method == "PATCH" else "application/json",
-                timeout=timeout,
+            return await self._connection.request(
+                method, f"{self._folder}{tail}", body, content_type=content_type, timeout=timeout
             )
         except RequestError as error:
             raise NotRenewedError(str(error)) from None
+
+    def _record(self, answer: Answer, *, missing: str = "") -> Record:
         if not answer.ok:
-            raise NotRenewedError(answer.explanation)
-        return _parsed(answer.body)
+            hint = {403: _NO_RIGHTS, 404: missing}.get(answer.status, "")
+            raise NotRenewedError(self._connection.explain(answer) + hint)
+        try:
+            return parse_record(answer.body)
+        except (KeyError, TypeError, AttributeError):
+            raise NotRenewedError("the API server's answer is no Lease") from None
 
 
 class NoElection:
@@ -208,10 +235,3 @@ class NoElection:
 def _body(spec: Mapping[str, Any], record: Record | None, name: str | None = None) -> dict[str, Any]:
     metadata = {"resourceVersion": record.version} if record else {"name": name}
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": dict(spec)}
-
-
-def _parsed(body: Any) -> Record:
-    try:
-        return parse_record(body)
-    except (KeyError, TypeError, AttributeError):
-        raise NotRenewedError("the API server's answer is no Lease") from None

@@ -66,14 +66,16 @@ async def load_login(source: LoginSource, configuration: Any) -> None:
     """
     from kubernetes.aio import config  # noqa: PLC0415 - costs 20 MiB, which the command line's other verbs can do without
 
-    user = {} if source.kubeconfig is None else _judge(source.kubeconfig, source.context)
     try:
+        user = {} if source.kubeconfig is None else _judge(source.kubeconfig, source.context)
         if source.kubeconfig is None:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client has no types here
         else:
             await config.load_kube_config(  # type: ignore[no-untyped-call] # the client has no types here
                 source.kubeconfig, source.context, configuration, persist_config=False
             )
+    except ConfigurationError:
+        raise
     except config.ConfigException as error:
         # The library's text may quote the whole entry, with its token.
         text = str(error) if source.kubeconfig is None else "the entry of the context's user or cluster is not usable"
@@ -81,7 +83,7 @@ async def load_login(source: LoginSource, configuration: Any) -> None:
     except OSError as error:  # a file, or a folder for the certificates that stand in the kubeconfig itself
         where = f"{error.filename}: " if error.filename else ""
         raise ConfigurationError(f"{source}: {where}{error.strerror or type(error).__name__}") from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ConfigurationError(f"{source}: not usable ({type(error).__name__})") from None
     if "exec" in user and not configuration.api_key and not configuration.cert_file:
         raise ConfigurationError(f"{source}: the credential plugin gave no credentials")  # the client only logs it

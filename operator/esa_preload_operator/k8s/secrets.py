@@ -2,15 +2,19 @@
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from esa_preload_operator.domain.errors import StoreUnavailableError
-from esa_preload_operator.k8s.connection import Answer, Connection, RequestError
+from esa_preload_operator.domain.ports import SECRET_VALUE_LIMIT
+from esa_preload_operator.k8s.connection import Connection, RequestError
 from esa_preload_operator.k8s.watches import Key, Watch, key_of
 
 ANY: Final = "*"
+REMEMBERED: Final = 65_536
+"""Secrets that somebody has asked for; of more, the one that was asked for the longest time ago is dropped."""
 _log = logging.getLogger(__name__)
 
 
@@ -18,15 +22,16 @@ _log = logging.getLogger(__name__)
 class _Entry:
     version: int
     data: Mapping[str, str] | None = field(repr=False)
-    """Base64 as the API shows it; None: there is no such Secret."""
+    """The keys that are kept, in base64 as the API shows it; None: there is no such Secret."""
 
 
 class SecretCache:
-    """Reads the Secrets of some names; tells when one that was read has changed.
+    """Reads the Secrets of some names; reports when one that was read has changed.
 
     Args:
         names: the names that may be read, or `*` for all; with `*` only those that were read are kept.
         namespaces: where; None means everywhere.
+        keys: the keys that are kept of a Secret; the others are dropped at once.
         on_change: called with namespace and name when the data changed, appeared or disappeared.
     """
 
@@ -36,6 +41,7 @@ class SecretCache:
         names: Sequence[str],
         namespaces: Sequence[str] | None = None,
         *,
+        keys: Sequence[str],
         on_change: Callable[[str, str], None] = lambda _namespace, _name: None,
         timeout: float = 10.0,
         slowest: float = 60.0,
@@ -43,11 +49,12 @@ class SecretCache:
         self._connection = connection
         self._names = tuple(sorted(set(names)))
         self._namespaces = None if namespaces is None else frozenset(namespaces)
+        self._keys = tuple(keys)
         self._on_change = on_change
         self._timeout = timeout
         self._slowest = slowest
         self._entries: dict[Key, _Entry] = {}
-        self._wanted: set[Key] = set()
+        self._wanted: OrderedDict[Key, None] = OrderedDict()
         self._scopes = {
             (namespace, name): _Scope(self, namespace, name)
             for namespace in (sorted(self._namespaces) if self._namespaces is not None else [None])
@@ -63,18 +70,28 @@ class SecretCache:
                 group.create_task(watch.run())
 
     async def read(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        """Return the data of a Secret (key to base64 text), or None if there is none.
+        """Return the kept data of a Secret (key to base64 text), or None if there is none.
+
+        A value above `SECRET_VALUE_LIMIT` is cut right behind the limit. The API server is asked before None is
+        returned: the Secret may have been applied together with the resource that names it.
 
         Raises:
             StoreUnavailableError: it is none of those that may be read, or nothing is known.
         """
         scope = self._scope(namespace, name)
         key = namespace, name
-        self._wanted.add(key)
+        self._want(key)
         entry = self._entries.get(key)
-        if scope.current and (entry is not None or scope.name != ANY):
-            return entry.data if entry else None
+        if scope.current and entry is not None and entry.data is not None:
+            return entry.data
         return await self._get(key, scope)
+
+    def _want(self, key: Key) -> None:
+        self._wanted[key] = None
+        self._wanted.move_to_end(key)
+        if len(self._wanted) > REMEMBERED:
+            oldest, _ = self._wanted.popitem(last=False)
+            self._entries.pop(oldest, None)
 
     def _scope(self, namespace: str, name: str) -> "_Scope":
         place = None if self._namespaces is None else namespace
@@ -84,27 +101,44 @@ class SecretCache:
         return scope
 
     async def _get(self, key: Key, scope: "_Scope") -> Mapping[str, str] | None:
-        what = f"Secret {key[0]}/{key[1]}"
+        before = self._entries.get(key)
         try:
             path = f"/api/v1/namespaces/{key[0]}/secrets/{key[1]}"
             answer = await self._connection.request("GET", path, timeout=self._timeout)
         except RequestError as error:
-            raise StoreUnavailableError(f"{what}: {error}") from None
+            raise StoreUnavailableError(str(error)) from None
         if answer.status == 403:
-            raise StoreUnavailableError(f"{what}: {answer.explanation}; {scope.rule}")
+            raise StoreUnavailableError(f"{answer.explanation}; {scope.rule}")
         if answer.gone:
-            return self._entries.setdefault(key, _Entry(0, None)).data
+            return self._missing(key, before)
         if not answer.ok or not isinstance(answer.body, dict):
-            raise StoreUnavailableError(f"{what}: {answer.explanation}", retry_after=answer.retry_after)
-        self.store(key, _version(answer.body), answer.body.get("data") or {}, scope, first=True)
-        return self._entries[key].data
+            raise StoreUnavailableError(answer.explanation, retry_after=answer.retry_after)
+        data = self.kept(answer.body)
+        self.store(key, _version(answer.body), data, scope, first=True)
+        entry = self._entries.get(key)
+        return data if entry is None else entry.data
+
+    def _missing(self, key: Key, before: _Entry | None) -> Mapping[str, str] | None:
+        """Note that the API server knows no such Secret, unless something newer came while it was asked."""
+        entry = self._entries.get(key)
+        if entry is not before:
+            return entry.data if entry is not None else None
+        self._entries[key] = _Entry(0 if before is None else before.version, None)
+        if before is not None and before.data is not None:
+            self._changed(key)
+        return None
+
+    def kept(self, obj: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return what is kept of a Secret's data."""
+        data = obj.get("data") or {}
+        return {key: data[key][: SECRET_VALUE_LIMIT + 1] for key in self._keys if key in data}
 
     def store(
         self, key: Key, version: int, data: Mapping[str, str] | None, scope: "_Scope", *, first: bool = False
     ) -> None:
-        """Keep what was seen unless something newer was; tell who relies on what was there before.
+        """Keep what was seen unless something newer was; report the change to those who read it before.
 
-        With `first` the reader gets it as an answer, and needs not be told.
+        With `first` the reader gets it as an answer, so nothing is reported.
         """
         wanted = key in self._wanted
         if scope.name == ANY and not wanted:
@@ -116,7 +150,13 @@ class SecretCache:
         if data is None and not wanted:
             del self._entries[key]
         if wanted and not (before is None and first) and data != (before.data if before else None):
+            self._changed(key)
+
+    def _changed(self, key: Key) -> None:
+        try:
             self._on_change(*key)
+        except Exception:  # noqa: BLE001 - a failing callback must not end the watch of all Secrets
+            _log.exception("the change of Secret %s/%s was not handled", *key)
 
     def retain(self, keys: set[Key], version: int, scope: "_Scope") -> None:
         """Note that a complete list of a scope does not show the others; a late answer to an older GET must not win."""
@@ -131,9 +171,8 @@ class _Scope:
         self.namespace = namespace
         self.name = name
         self.current = False
-        """Whether the cache follows the API server here: it was listed, and the watch is allowed."""
+        """Whether the cache follows the API server here: it was listed, and the watch was opened."""
         self._cache = cache
-        self._complained = False
 
     @property
     def path(self) -> str:
@@ -146,21 +185,20 @@ class _Scope:
         return f"the operator needs a role that allows get, list and watch of secrets{names} {where}"
 
     def changed(self, obj: Mapping[str, Any]) -> None:
-        self._cache.store(key_of(obj), _version(obj), obj.get("data") or {}, self)
+        self._cache.store(key_of(obj), _version(obj), self._cache.kept(obj), self)
 
     def deleted(self, obj: Mapping[str, Any]) -> None:
         self._cache.store(key_of(obj), _version(obj), None, self)
 
     def listed(self, keys: set[Key], version: str) -> None:
         self._cache.retain(keys, int(version), self)
-        self.current = True
-        self._complained = False
 
-    def refused(self, answer: Answer) -> None:
+    def following(self) -> None:
+        self.current = True
+
+    def forbidden(self) -> str:
         self.current = False
-        if not self._complained:
-            _log.warning("%s (%s); until then each use of one is a request", self.rule, answer.explanation)
-        self._complained = True
+        return f"{self.rule}; until then each use of one is a request"
 
 
 def _version(obj: Mapping[str, Any]) -> int:

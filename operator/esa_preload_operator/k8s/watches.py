@@ -31,8 +31,12 @@ class Sink(Protocol):
         """A list is complete: at that version there were these objects and no others."""
         ...
 
-    def refused(self, answer: Answer) -> None:
-        """The API server does not allow to list or to watch."""
+    def following(self) -> None:
+        """The watch is open: what happens from now on will be shown."""
+        ...
+
+    def forbidden(self) -> str:
+        """The API server does not allow to list or to watch; returns what to do about it."""
         ...
 
 
@@ -75,31 +79,52 @@ class Watch:
         self._slowest = slowest
         self._jitter = jitter
         self._failures = 0
+        self._version: str | None = None
+        """The version to go on from; None: list anew."""
+        self._cause = ""
+        """Why it does not work, as it was logged; it is logged again only when it changes."""
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        version: str | None = None
         while True:
-            wish = 0.0
-            try:
-                if version is None:
-                    version = await self._list()
-                version = await self._follow(version)
-            except _ExpiredError:
-                version = None
-            except StreamRefusedError as error:
-                wish = self._refused(error.answer)
-                version = None
-            except (RequestError, _FailedError) as error:
-                _log.info("the watch of %s is interrupted: %s", self._path, error)
-            await asyncio.sleep(max(wish, self._pause()))
+            pause = await self._once()
+            await asyncio.sleep(max(pause, self._pause()))
+
+    async def _once(self) -> float:
+        """List if needed and watch until that ends; return the shortest pause before the next try."""
+        try:
+            if self._version is None:
+                self._version = await self._list()
+            await self._follow(self._version)
+        except _ExpiredError:
+            self._version = None
+        except StreamRefusedError as error:
+            self._version = None
+            return self._refused(error.answer)
+        except (RequestError, _FailedError) as error:
+            self._report(str(error))
+        except Exception as error:  # noqa: BLE001 - no object may end the watch of the others, or the process
+            self._version = None
+            self._report(f"unexpected {type(error).__name__}", error)
+        return 0.0
 
     def _refused(self, answer: Answer) -> float:
         if answer.status == 403:
-            self._sink.refused(answer)
+            self._report(f"{answer.explanation}; {self._sink.forbidden()}")
             return self._slowest
-        _log.info("the watch of %s is refused: %s", self._path, answer.explanation)
+        self._report(answer.explanation)
         return min(answer.retry_after or 0.0, self._slowest)
+
+    def _report(self, cause: str, error: Exception | None = None) -> None:
+        if cause != self._cause:
+            _log.warning("the watch of %s is interrupted: %s", self._path, cause, exc_info=error)
+        self._cause = cause
+
+    def _works(self) -> None:
+        self._failures = 0
+        if self._cause:
+            _log.info("the watch of %s works again", self._path)
+        self._cause = ""
 
     def _pause(self) -> float:
         """Seconds until the next try; also keeps a server that ends each watch at once from being flooded."""
@@ -126,8 +151,8 @@ class Watch:
                 return version
             query["continue"] = following
 
-    async def _follow(self, version: str) -> str:
-        """Watch from a version until the API server ends the watch; return the version to go on from."""
+    async def _follow(self, version: str) -> None:
+        """Watch from a version until the API server ends the watch."""
         query = {
             **self._selector,
             "watch": "true",
@@ -135,15 +160,19 @@ class Watch:
             "resourceVersion": version,
             "timeoutSeconds": str(int(self._jitter(240, 360))),
         }
+        opened = False
         try:
             async with self._connection.stream(self._path, query, self._silence) as lines:
+                opened = True
+                self._sink.following()
                 async for line in lines:
-                    version = self._take(line)
-                    self._failures = 0
+                    self._version = self._take(line)
+                    self._works()
         except RequestError as error:
+            if not opened:
+                raise
             # What was seen so far stays seen; the next watch goes on from there.
             _log.debug("the watch of %s is cut: %s", self._path, error)
-        return version
 
     def _take(self, line: bytes) -> str:
         """Pass an event on; return its version."""

@@ -251,6 +251,7 @@ class Metadata(Part):
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
     annotations: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
 
 
 class ScheduledPreloadJob(Part):

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from esa_preload_operator.domain.steps import CredentialsChanged
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.esa.accounts import AccountPool
 from esa_preload_operator.k8s.connection import Connection
 from esa_preload_operator.k8s.events import EventRecorder
@@ -31,7 +32,7 @@ class App:
     secrets: SecretCache
     events: EventRecorder
     leadership: Elector | NoElection
-    queue: WorkQueue
+    queue: WorkQueue[View]
     registry: Registry
     refresher: Refresher
     reconciler: Reconciler

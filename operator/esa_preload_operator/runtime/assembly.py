@@ -10,8 +10,10 @@ from importlib.metadata import version
 from typing import Final
 
 from esa_preload_operator.domain.values import Rules
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.esa.accounts import AccountPool, Policy, ReadSecret
 from esa_preload_operator.esa.client import Observe
+from esa_preload_operator.esa.credentials import KEY_ID, KEY_SECRET, TOKEN
 from esa_preload_operator.esa.endpoint import resolve_endpoint
 from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.transport import Connections
@@ -67,13 +69,14 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
     identity = f"{pod}_{secrets.token_hex(4)}"
     metrics = Metrics(version("esa-preload-operator"))
     traces = open_traces(version("esa-preload-operator"))
-    queue = WorkQueue(metrics)
+    queue: WorkQueue[View] = WorkQueue(metrics)
     clock = Clock()
     leadership = _leadership(settings, connection, identity)
     secret_cache = SecretCache(
         connection,
         settings.credentials_secret_names,
         settings.namespaces or None,
+        keys=(KEY_ID, KEY_SECRET, TOKEN),
         on_change=lambda namespace, name: app.secret_changed(namespace, name),  # noqa: PLW0108 - the app comes later
     )
     accounts = _account_pool(
@@ -123,14 +126,22 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
 def _leadership(settings: Settings, connection: Connection, identity: str) -> Elector | NoElection:
     if not settings.leader_election:
         return NoElection()
-    return Elector(connection, namespace=_lease_namespace(settings, connection), name=LEASE_NAME, identity=identity)
+    return Elector(
+        connection,
+        namespace=_lease_namespace(settings, connection),
+        name=LEASE_NAME,
+        identity=identity,
+        lease_duration=settings.lease_duration,
+        renew_deadline=settings.lease_renew_deadline,
+        retry_period=settings.lease_retry_period,
+    )
 
 
 def _lease_namespace(settings: Settings, connection: Connection) -> str:
     return settings.lease_namespace or connection.namespace or "default"
 
 
-def _health(settings: Settings, queue: WorkQueue, metrics: Metrics, registry: Registry) -> Health:
+def _health(settings: Settings, queue: WorkQueue[View], metrics: Metrics, registry: Registry) -> Health:
     metrics.watch_gauges(
         depth=queue.depth,
         unfinished=queue.unfinished_work,

@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
 
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
 
@@ -17,11 +18,17 @@ WATCH_SILENCE: Final = 300.0
 """Seconds without any sign of life from the watch after which the process is sick; the watch is renewed each minute."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Note:
+    text: str
+    blocking: bool
+
+
 @dataclass(slots=True)
 class Health:
     """Judges the process by what its parts did last."""
 
-    queue: WorkQueue
+    queue: WorkQueue[View]
     metrics: Metrics
     work_limit: float
     """Seconds after which a single reconcile counts as hung."""
@@ -29,21 +36,28 @@ class Health:
     leading: bool = False
     synced: bool = False
     started: bool = False
-    notes: dict[str, str] = field(default_factory=dict)
-    """What does not work and keeps nothing else from working, by a key of its cause."""
+    """Whether the API server has answered in a way that lets this process lead, now or later."""
     _seen: float = field(default_factory=time.monotonic)
+    _notes: dict[str, _Note] = field(default_factory=dict)
 
     def watch_seen(self) -> None:
         """Note a sign of life from the watch: an event, or an answered list or watch request."""
         self._seen = time.monotonic()
         self.metrics.watch_seen(time.time())
 
-    def note(self, key: str, text: str | None) -> None:
-        """Show a line in the text of /readyz; None ends that."""
-        if text is None:
-            self.notes.pop(key, None)
-        else:
-            self.notes[key] = text
+    def note(self, key: str, text: str | None, *, blocking: bool = False) -> bool:
+        """Keep what is wrong with one part of the process, None for nothing; return whether that is news.
+
+        /readyz shows the text. While a blocking one lasts, the process is not ready.
+        """
+        before = self._notes.pop(key, None)
+        if text is not None:
+            self._notes[key] = _Note(text, blocking)
+        return before != self._notes.get(key)
+
+    def notes(self) -> list[str]:
+        """Return what is wrong with parts of a process that serves all the same."""
+        return [note.text for note in self._notes.values() if not note.blocking]
 
     def complaint(self) -> str:
         """Return what is wrong, or nothing. A standby watches nothing and is healthy."""
@@ -56,7 +70,10 @@ class Health:
         return ""
 
     def unready(self) -> str:
-        """Return why the process does not serve yet, or nothing. A standby is ready: it can take over at once."""
+        """Return why the process does not serve, or nothing. A standby is ready if it can take over at once."""
+        blocking = [note.text for note in self._notes.values() if note.blocking]
+        if blocking:
+            return "\n".join(blocking)
         if not self.started:
             return "starting"
         if self.leading and not self.synced:
@@ -64,9 +81,9 @@ class Health:
         return self.complaint()
 
 
-def _answer(complaint: str, notes: Iterable[str] = ()) -> web.Response:
-    lines = [complaint or "ok", *notes]
-    return web.Response(status=503 if complaint else 200, text="".join(f"{line}\n" for line in lines))
+def _answer(complaint: str, notes: Sequence[str] = ()) -> web.Response:
+    text = "".join(f"{line}\n" for line in (complaint or "ok", *notes))
+    return web.Response(status=503 if complaint else 200, text=text)
 
 
 async def serve(health: Health, *, health_port: int, metrics_port: int) -> Callable[[], Awaitable[None]]:
@@ -80,7 +97,7 @@ async def serve(health: Health, *, health_port: int, metrics_port: int) -> Calla
         return _answer(health.complaint())
 
     async def readyz(_request: web.Request) -> web.Response:
-        return _answer(health.unready(), health.notes.values())
+        return _answer(health.unready(), health.notes())
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=health.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})

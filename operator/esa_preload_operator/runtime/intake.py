@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.tokens import asked_tokens, without
-from esa_preload_operator.domain.view import requested, view_of
+from esa_preload_operator.domain.view import View, requested, view_of
 from esa_preload_operator.k8s.feed import Trouble
 from esa_preload_operator.runtime.health import Health
 from esa_preload_operator.runtime.metrics import Metrics
@@ -61,7 +61,7 @@ class Intake:
     """Namespaces that are watched; none means all."""
     registry: Registry
     reconciler: Reconciler
-    queue: WorkQueue
+    queue: WorkQueue[View]
     health: Health
     metrics: Metrics
     _settled: set[str] = field(default_factory=set)

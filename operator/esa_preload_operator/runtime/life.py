@@ -1,15 +1,16 @@
 """The life of the process: wait for the lead, work, drain, let a successor in."""
 
 import asyncio
+import functools
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from esa_preload_operator.k8s.connection import Connection, RequestError
 from esa_preload_operator.k8s.lease import Elector
-from esa_preload_operator.resources.job import GROUP, PLURAL, VERSION
 from esa_preload_operator.runtime.app import App
+from esa_preload_operator.runtime.crd import compare_fields, follow_fields, wait_for_crd
 from esa_preload_operator.runtime.health import serve
 from esa_preload_operator.runtime.settings import SettingsError
 from esa_preload_operator.services.runner import LeadershipLostError
@@ -18,16 +19,20 @@ logger = logging.getLogger(__name__)
 
 Watch = Callable[[], Coroutine[Any, Any, None]]
 
-_CRD_EVERY: Final = 2.0
-_EXIT_LOST: Final = 1
+_STOPPED: Final = 0
+_FAILED: Final = 1
 _LAST_EVENTS: Final = 5.0
 """Seconds for the Events that are not posted yet when the process ends."""
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 60.0
 
 
 async def run_app(app: App, watch: Watch) -> None:
-    """Wait for the lead, work until told to stop, finish what is in flight, and let a successor in.
+    """Wait for the lead, work until told to stop or until a part fails, and drain.
 
-    Losing the lead ends the process at once, without any clean-up that could act on the world.
+    Returns only if the process was told to stop before it led; otherwise the process ends here: with 0 when told to
+    stop, else with 1. Losing the Lease ends it at once, without any step that could act on the world; whatever else
+    ends it lets running resets finish and the successor in.
     """
     settings = app.settings
     try:
@@ -38,78 +43,107 @@ async def run_app(app: App, watch: Watch) -> None:
         )
         raise SettingsError(f"{message}: {error.strerror}") from None
     try:
-        if await _first_of(app.stopping.wait(), _take_the_lead(app)) == 0:
-            return
-        await _lead(app, watch)
+        if await _takes_the_lead(app):
+            await _lead(app, watch)
     finally:
         await close()
 
 
-async def _take_the_lead(app: App) -> None:
-    await wait_for_crd(app.connection)
-    app.health.started = True
-    if isinstance(app.leadership, Elector):
-        await app.leadership.acquire()
+async def _takes_the_lead(app: App) -> bool:
+    """Wait for the lead; return False if told to stop before, with nothing held."""
+    if not isinstance(app.leadership, Elector):
+        app.health.started = True
+        return not app.stopping.is_set()
 
+    def report(problem: str | None) -> None:
+        app.health.note("lease", problem, blocking=True)
+        app.health.started = app.health.started or problem is None
 
-async def wait_for_crd(connection: Connection) -> None:
-    """Wait until the API server serves the resource: kopf would end the process without it."""
-    said = False
-    while not await _serves_jobs(connection):
-        if not said:
-            logger.warning("waiting for the CRD %s.%s", PLURAL, GROUP)
-            said = True
-        await asyncio.sleep(_CRD_EVERY)
-
-
-async def _serves_jobs(connection: Connection) -> bool:
-    """Say whether the API server serves the resource; an outage counts as no."""
-    try:
-        answer = await connection.request("GET", f"/apis/{GROUP}/{VERSION}", timeout=10)
-    except RequestError:
+    await app.leadership.acquire(app.stopping, report)
+    if app.stopping.is_set():
+        await app.leadership.release()
         return False
-    resources = answer.body.get("resources", ()) if isinstance(answer.body, dict) else ()
-    return any(resource.get("name") == PLURAL for resource in resources)
+    return True
 
 
 async def _lead(app: App, watch: Watch) -> None:
-    workers = app.settings.workers
+    """Work until told to stop or until a part fails, then drain and end the process."""
     app.health.leading = True
     app.health.watch_seen()
-    app.metrics.leads(leading=True)
     logger.info("leading as %s", app.identity)
-    background = [
-        asyncio.create_task(app.secrets.run(), name="secrets"),
-        asyncio.create_task(app.events.run(), name="events"),
-        asyncio.create_task(app.refresher.run(), name="refresh"),
-    ]
-    queue = asyncio.create_task(app.queue.run(workers, app.traces.work(app.reconciler.reconcile)), name="queue")
+    keeper = None
     if isinstance(app.leadership, Elector):
         keeper = asyncio.create_task(app.leadership.keep(), name="lease")
-        keeper.add_done_callback(lambda _task: leave(app))
-        background.append(keeper)
-    background.append(asyncio.create_task(watch(), name="watch"))
+        keeper.add_done_callback(_leave)
+    background = {
+        asyncio.create_task(_restarting("secrets", app.secrets.run)),
+        asyncio.create_task(_restarting("events", app.events.run)),
+        asyncio.create_task(_restarting("refresh", app.refresher.run)),
+        asyncio.create_task(_restarting("CRD", functools.partial(_follow_crd, app))),
+    }
+    queue = asyncio.create_task(
+        app.queue.run(app.settings.workers, app.traces.work(app.reconciler.reconcile)), name="queue"
+    )
+    watching = asyncio.create_task(_watch_what_is_served(app, watch), name="watch")
     stop = asyncio.create_task(app.stopping.wait(), name="stop")
-    done, _ = await asyncio.wait([*background, queue, stop], return_when=asyncio.FIRST_COMPLETED)
-    if stop not in done:
-        for task in done:
-            _explain(task)
-        exit_now(_EXIT_LOST)
-    logger.info("stopping: finishing what is in flight")
-    app.queue.close(workers)
-    await asyncio.wait([queue], timeout=app.settings.request_timeout * 2 + 10)
-    if isinstance(app.leadership, Elector):
+    done, _ = await asyncio.wait([queue, watching, stop], return_when=asyncio.FIRST_COMPLETED)
+    for task in done - {stop}:
+        _explain(task)
+    await _drain(app, queue)
+    for task in background:
+        task.cancel()
+    if keeper is not None and isinstance(app.leadership, Elector):
+        keeper.remove_done_callback(_leave)  # `keep` ends with the release
         await app.leadership.release()
     await app.events.drain(_LAST_EVENTS)
     await app.traces.close()
     logger.info("stopped")
-    exit_now(0)
+    exit_now(_STOPPED if stop in done else _FAILED)
 
 
-def leave(app: App) -> None:
-    """End the process at once: somebody else may lead now."""
-    if not app.stopping.is_set():
-        exit_now(_EXIT_LOST)
+async def _follow_crd(app: App) -> None:
+    await follow_fields(app.connection, app.reconciler.crd_changed, app.reconciler.doubts_crd)
+
+
+async def _watch_what_is_served(app: App, watch: Watch) -> None:
+    await wait_for_crd(app.connection, app.health)
+    app.reconciler.crd_changed(await compare_fields(app.connection) or "")
+    app.metrics.leads(leading=True)  # only now: an alert tells when nobody works
+    await watch()
+
+
+async def _restarting(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run a task that the others can do without until it returns; after an error start it anew, ever more slowly."""
+    pause = _FIRST_PAUSE
+    while True:
+        began = time.monotonic()
+        try:
+            return await work()
+        except Exception as error:  # a bug there must not stop the resets
+            if time.monotonic() - began > _LONGEST_PAUSE:
+                pause = _FIRST_PAUSE
+            logger.exception("%s has failed and starts anew in %.0f s", name, pause, exc_info=_first(error))
+        await asyncio.sleep(pause)
+        pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+async def _drain(app: App, queue: asyncio.Task[None]) -> None:
+    """Take no new work and wait for what workers have in hand; at a lost lead end the process instead."""
+    logger.info("stopping: finishing what is in flight")
+    app.queue.close(app.settings.workers)
+    _, unfinished = await asyncio.wait([queue], timeout=app.settings.request_timeout * 2 + 10)
+    if unfinished:
+        logger.warning("not everything in flight has ended in time; a successor finishes it")
+    elif isinstance(_error_of(queue), LeadershipLostError):
+        exit_now(_FAILED)
+
+
+def _leave(keeper: asyncio.Task[None]) -> None:
+    """End the process at once: another one may lead now. That the lease ran out or was taken is in the log already."""
+    error = _error_of(keeper)
+    if error is not None:
+        logger.error("the lease can't be kept: %s: %s", type(error).__name__, " ".join(str(error).split())[:500])
+    exit_now(_FAILED)
 
 
 def exit_now(code: int) -> None:
@@ -119,25 +153,20 @@ def exit_now(code: int) -> None:
 
 
 def _explain(task: asyncio.Task[Any]) -> None:
-    error = None if task.cancelled() else task.exception()
-    while isinstance(error, ExceptionGroup) and error.exceptions:
-        error = error.exceptions[0]
+    error = _error_of(task)
     if isinstance(error, LeadershipLostError):
         logger.error("another process may lead now")
     else:
         logger.error("%s has ended", task.get_name(), exc_info=error)
 
 
-async def _first_of(*works: Awaitable[Any]) -> int:
-    """Run some works until the first ends; return its number.
+def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
+    error = None if task.cancelled() else task.exception()
+    return None if error is None else _first(error)
 
-    Raises:
-        Exception: what the first one raised.
-    """
-    tasks = [asyncio.ensure_future(work) for work in works]
-    done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    first = next(number for number, task in enumerate(tasks) if task in done)
-    tasks[first].result()
-    return first
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first error of a group, which is the cause of the others."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return error

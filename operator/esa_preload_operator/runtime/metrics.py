@@ -57,11 +57,8 @@ class Metrics(QueueMetrics):
         self._events_dropped = self._counter("events_dropped", "Events that were not posted, beyond the limits.")
         self._leader = self._gauge("leader", "1 while this process leads.")
         self._watch = self._gauge("watch_last_seen_timestamp_seconds", "When the watch showed life last.")
-        self._denied = Gauge(
-            "esa_operator_watch_denied",
-            "1 while the operator has no right to list or watch the resources of a namespace; * stands for all.",
-            ("namespace",),
-            registry=self.registry,
+        self._denied = self._gauge(
+            "watch_denied", "1 while the operator may not watch a namespace; * is all.", "watched_namespace"
         )
         self._start_at_zero()
 
@@ -76,8 +73,8 @@ class Metrics(QueueMetrics):
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"esa_operator_{name}", text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"esa_operator_{name}", text, registry=self.registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"esa_operator_{name}", text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(f"esa_operator_{name}", text, labels, buckets=_SECONDS, registry=self.registry)

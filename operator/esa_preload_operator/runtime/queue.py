@@ -6,18 +6,18 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.domain.view import View
 from esa_preload_operator.runtime.dues import Dues
 from esa_preload_operator.runtime.turns import Turns
 from esa_preload_operator.services.runner import LeadershipLostError
 
 logger = logging.getLogger(__name__)
 
-Work = Callable[[ObjectRef, View | None], Awaitable[float | None]]
+T = TypeVar("T")
+Work = Callable[[ObjectRef, T | None], Awaitable[float | None]]
 
 ITEMS: Final = 4096
 """Items kept for waiting resources; beyond that a resource is read when its turn comes."""
@@ -38,11 +38,11 @@ class QueueMetrics:
         """A reconcile took that long and ended as success, retry or error."""
 
     def retried(self) -> None:
-        """A resource comes back after a failure."""
+        """A resource is retried after a failure."""
 
 
 @dataclass(slots=True)
-class WorkQueue:
+class WorkQueue(Generic[T]):
     """Hands resources to workers, namespace by namespace in turn.
 
     A resource may wait with an item, such as what the watch delivered; the newest one is handed to the work, and None
@@ -53,7 +53,7 @@ class WorkQueue:
     _turns: Turns = field(default_factory=Turns)
     _since: dict[ObjectRef, float] = field(default_factory=dict)
     """Resources that wait for a worker, and since when."""
-    _items: dict[ObjectRef, View] = field(default_factory=dict)
+    _items: dict[ObjectRef, T] = field(default_factory=dict)
     _busy: dict[ObjectRef, float] = field(default_factory=dict)
     """Resources that a worker has, and since when."""
     _again: dict[ObjectRef, bool] = field(default_factory=dict)
@@ -61,12 +61,12 @@ class WorkQueue:
     _dues: Dues = field(default_factory=Dues)
     _failures: dict[ObjectRef, int] = field(default_factory=dict)
     _pauses: dict[ObjectRef, float] = field(default_factory=dict)
-    """Until when the API server wants to hear nothing about a resource (Retry-After)."""
+    """When a resource may be tried again after the API server answered with Retry-After."""
     _ready: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     _timer: asyncio.TimerHandle | None = None
     _closing: bool = False
 
-    def add(self, ref: ObjectRef, item: View | None = None, *, urgent: bool = False) -> None:
+    def add(self, ref: ObjectRef, item: T | None = None, *, urgent: bool = False) -> None:
         """Put a resource into the queue, with what its worker shall get; urgent is for those that ask for a reset."""
         self._items.pop(ref, None)
         if item is not None and len(self._items) < ITEMS:
@@ -105,7 +105,7 @@ class WorkQueue:
         now = time.monotonic()
         return sum(now - since for since in self._busy.values())
 
-    async def run(self, workers: int, work: Work) -> None:
+    async def run(self, workers: int, work: Work[T]) -> None:
         """Work until `close` is called and what workers have in hand is finished."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(workers):
@@ -127,7 +127,7 @@ class WorkQueue:
             self.metrics.added()
             self._ready.release()
 
-    async def _worker(self, work: Work) -> None:
+    async def _worker(self, work: Work[T]) -> None:
         while True:
             await self._ready.acquire()
             if self._closing:
@@ -147,7 +147,7 @@ class WorkQueue:
             self._take_again(ref)
 
     def _take_again(self, ref: ObjectRef) -> None:
-        """Line up what was added while a worker had it, once the API server wants to hear of it."""
+        """Line up what was added while a worker had it, but not before a Retry-After has passed."""
         urgent = self._again.pop(ref, None)
         if urgent is None:
             return
@@ -156,7 +156,7 @@ class WorkQueue:
         else:
             self._line_up(ref, urgent=urgent)
 
-    async def _reconcile(self, ref: ObjectRef, work: Work, *, urgent: bool) -> str:
+    async def _reconcile(self, ref: ObjectRef, work: Work[T], *, urgent: bool) -> str:
         try:
             until = await work(ref, self._items.pop(ref, None))
         except StoreError as error:

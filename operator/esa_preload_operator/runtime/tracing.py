@@ -41,7 +41,7 @@ class NoTraces:
         """Return a store whose reads and writes show."""
         return store
 
-    def work(self, work: Work) -> Work:
+    def work(self, work: Work[View]) -> Work[View]:
         """Return a reconcile that shows."""
         return work
 
@@ -84,7 +84,7 @@ class Traces(NoTraces):
         """Return a store whose reads and writes are spans."""
         return _TracedStore(self, store)
 
-    def work(self, work: Work) -> Work:
+    def work(self, work: Work[View]) -> Work[View]:
         """Return a reconcile that is a span."""
 
         async def traced(ref: ObjectRef, view: View | None) -> float | None:

@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from esa_preload_operator.domain.conditions import READY, find
-from esa_preload_operator.domain.errors import Reason
+from esa_preload_operator.domain.conditions import READY, Finding, State, find
+from esa_preload_operator.domain.errors import Reason, StoreError
+from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.plan import advance
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.domain.steps import CrdChanged, Fact, Read, Told, Wait
+from esa_preload_operator.domain.status import is_news
+from esa_preload_operator.domain.steps import CrdChanged, Fact, Read, Told, Wait, Write
 from esa_preload_operator.domain.values import Rules
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.services.refresh import Refresher
 from esa_preload_operator.services.registry import Registry, TrackedResource
-from esa_preload_operator.services.runner import Runner, Turn
+from esa_preload_operator.services.runner import LeadershipLostError, Runner, Turn
 from esa_preload_operator.services.writer import GoneError
 
 
@@ -65,6 +67,12 @@ class Reconciler:
             if tracked is None or self.registry.get(ref) is tracked:
                 self.forget(ref)
             return None
+        except (StoreError, LeadershipLostError):
+            raise
+        except Exception as error:
+            if tracked is not None:
+                await self._show_fault(tracked, error)
+            raise
         finally:
             if tracked is not None:
                 tracked.busy = False
@@ -94,6 +102,16 @@ class Reconciler:
             await self.runner.run(turn, Read(), self._rules)
         else:
             await self.runner.run(turn, self.runner.observed(tracked, seen, fresh=False), self._rules)
+
+    async def _show_fault(self, tracked: TrackedResource, error: Exception) -> None:
+        """Name in the resource's condition what its handling failed with; the next turn starts from a read."""
+        tracked.local, tracked.decided = LocalState(), None
+        message = f"InternalError: {type(error).__name__} while this resource was handled; the operator's log has more"
+        view = await self.runner.read(tracked.ref)
+        finding = Finding(State.WAITING, Reason.INTERNAL_ERROR, message)
+        write = Write(view, view.reset, view.handled, view.newest, finding=finding)
+        if is_news(write):
+            await self.runner.writer.store(tracked, write)
 
     def _rules(self) -> Rules:
         return self.rules
@@ -150,9 +168,15 @@ class Reconciler:
 
     def crd_changed(self, lacks: str) -> None:
         """Take in which status fields the installed CRD does not keep."""
+        everybody = lacks != self.rules.crd_lacks
         self.rules = replace(self.rules, crd_lacks=lacks)
         for tracked in self.registry:
-            self.tell(tracked, CrdChanged())
+            if everybody or tracked.local.pruned or tracked.local.mute:
+                self.tell(tracked, CrdChanged())
+
+    def doubts_crd(self) -> bool:
+        """Return whether a write has come back without what was written."""
+        return any(tracked.local.pruned for tracked in self.registry)
 
 
 def has_adopted(view: View) -> bool:

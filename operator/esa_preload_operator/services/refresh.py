@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.ports import Accounts, EsaAccount, ObjectRef
@@ -35,11 +34,9 @@ class Member:
     """A resource as the refresh of its site sees it."""
 
     job_id: str
-    known: int | None
-    """Hash of the facts that the status shows; None where it says that there is no such job."""
+    known: int
+    """Hash of the facts that the status shows; 0 while it does not say Ready, so that any list of the job is news."""
     rounds_left: int = 0
-    told: str = ""
-    """Code of the failure that the resource was told of."""
 
 
 @dataclass(slots=True)
@@ -94,9 +91,7 @@ class Refresher:
             self._changed.set()
 
     def _join(self, group: Group, tracked: TrackedResource, view: View) -> None:
-        ready = find(view.shown.conditions, READY)
-        gone = ready is not None and ready.reason == Reason.JOB_NOT_FOUND
-        known = None if gone else hash(facts(view.shown.job))
+        known = hash(facts(view.shown.job)) if view.shown.ready else 0
         rounds = _ACTIVE_ROUNDS if _is_running(view) else 0
         member = group.members.get(tracked.ref)
         if member is None or member.job_id != view.job_id:
@@ -104,7 +99,7 @@ class Refresher:
         elif member.known != known:
             member.known, member.rounds_left = known, rounds
         if group.problem is not None:
-            self._tell_failure(group, tracked, member)
+            self._tell_failure(group, tracked)
 
     def untrack(self, ref: ObjectRef) -> None:
         """Stop watching over a resource."""
@@ -124,11 +119,14 @@ class Refresher:
         """List at once what failed with the old credentials; "" and None are the operator's own."""
         for key, group in self._groups.items():
             if key[:2] == (namespace, secret) and group.problem is not None:
-                group.due = 0.0
+                group.due, group.problem, group.failing_since = 0.0, None, None
         self._changed.set()
 
     async def run(self) -> None:
         """Refresh what is due, for ever; a site whose account is throttled does not hold up the others."""
+        for group in self._groups.values():
+            if group.running:  # an earlier run has failed in the middle
+                group.due, group.running = 0.0, False
         async with asyncio.TaskGroup() as tasks:
             while True:
                 now = self.clock.monotonic()
@@ -187,9 +185,9 @@ class Refresher:
         group.problem, group.failing_since, group.failures = None, None, 0
         for ref, member in list(group.members.items()):
             member.rounds_left = max(0, member.rounds_left - 1)
-            fact = _news(member, jobs.get(member.job_id))
+            tracked = self.registry.get(ref)
+            fact = _news(tracked, member, jobs.get(member.job_id)) if tracked is not None else None
             if fact is not None:
-                member.told = ""
                 self._tell(ref, member, fact, key[1], begun)
         active = any(member.rounds_left for member in group.members.values())
         now = self.clock.now()
@@ -203,20 +201,20 @@ class Refresher:
         group.due = min(group.due, now.monotonic + retry_delay(problem, group.failures, now.jitter))
         logger.warning("site %d: cannot list the jobs: %s", key[2], problem)
         group.problem = problem
-        for ref, member in list(group.members.items()):
+        for ref in list(group.members):
             tracked = self.registry.get(ref)
             if tracked is not None:
-                self._tell_failure(group, tracked, member)
+                self._tell_failure(group, tracked)
 
-    def _tell_failure(self, group: Group, tracked: TrackedResource, member: Member) -> None:
-        """Tell a resource once why its site can't be listed: at once, or if it passes by itself, after a while."""
+    def _tell_failure(self, group: Group, tracked: TrackedResource) -> None:
+        """Tell a resource why its site can't be listed: at once, or if it passes by itself, after a while."""
         problem, since, now = group.problem, group.failing_since, self.clock.monotonic()
-        if problem is None or since is None or member.told == problem.code:
+        known = tracked.local.seen.site
+        if problem is None or since is None or (known is not None and known.code == problem.code):
             return
         if problem.error_class is ErrorClass.TRANSIENT and now - since < max(OLD_NUMBERS, 2 * self.idle_every):
             return
-        member.told = problem.code
-        self._tell(tracked.ref, member, SiteFailed(problem), tracked.secret, now)
+        self._tell(tracked.ref, group.members[tracked.ref], SiteFailed(problem), tracked.secret, now)
 
     def _tell(self, ref: ObjectRef, member: Member, fact: Fact, secret: str | None, began: float) -> None:
         tracked = self.registry.get(ref)
@@ -235,7 +233,7 @@ def _is_running(view: View) -> bool:
     return 0 < (progress.url_submitted or 0) < (progress.url_count or 0)
 
 
-def _news(member: Member, job: EsaJob | None) -> Fact | None:
+def _news(tracked: TrackedResource, member: Member, job: EsaJob | None) -> Fact | None:
     """Return what a list tells of a resource's job that the status does not show."""
     if job is None:
         return JobMissing()
@@ -243,4 +241,4 @@ def _news(member: Member, job: EsaJob | None) -> Fact | None:
         if 0 < (job.url_submitted or 0) < (job.url_count or 0):
             member.rounds_left = _ACTIVE_ROUNDS
         return JobTold(job)
-    return SiteListed() if member.told else None
+    return SiteListed() if tracked.local.seen.site is not None else None

@@ -22,6 +22,7 @@ from esa_preload_operator.domain.steps import (
     Returned,
     Step,
     Stored,
+    Tell,
     Told,
     TurnCame,
     Wait,
@@ -120,6 +121,9 @@ class Runner:
                 return await self.writer.store(turn.tracked, step)
             case Call():
                 return await self._call(turn, step)
+            case Tell(view, notice):
+                self.writer.tell(turn.tracked, view, notice)
+                return self.observed(turn.tracked, view, fresh=False)
             case Wait():
                 return step
 

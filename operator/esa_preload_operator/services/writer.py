@@ -18,6 +18,7 @@ from esa_preload_operator.domain.errors import (
 from esa_preload_operator.domain.ports import EventLog, Involved, JobStore, Observer
 from esa_preload_operator.domain.status import status_after
 from esa_preload_operator.domain.steps import Conflicted, Stored, Write, WriteLost, WriteRefused
+from esa_preload_operator.domain.values import Notice
 from esa_preload_operator.domain.view import View, view_of
 from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.registry import TrackedResource
@@ -74,6 +75,11 @@ class Writer:
         self._announce(tracked, write, view)
         return view
 
+    def tell(self, tracked: TrackedResource, view: View, notice: Notice) -> None:
+        """Post an Event about a version of a resource."""
+        involved = Involved(tracked.ref, tracked.uid, str(view.version))
+        self.events.post(involved, notice.reason, notice.message, warning=notice.warning)
+
     def announce_late(self, tracked: TrackedResource, view: View) -> None:
         """Tell of a write whose answer was lost, once a newer version shows whether it was stored."""
         write = tracked.unannounced
@@ -94,7 +100,7 @@ class Writer:
         involved = Involved(tracked.ref, tracked.uid, str(view.version))
         finding = write.finding
         if write.notice is not None:
-            self.events.post(involved, write.notice.reason, write.notice.message, warning=write.notice.warning)
+            self.tell(tracked, view, write.notice)
         elif finding is not None and finding.state in _BAD and not shows(write.view.shown.conditions, finding):
             logger.warning("%s: %s", tracked.ref, finding.message)
             self.events.post(involved, finding.reason, finding.message, warning=True)

@@ -3,13 +3,15 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from esa_preload_operator.k8s import connection as connection_module
 from esa_preload_operator.k8s import login
-from esa_preload_operator.k8s.connection import connect
+from esa_preload_operator.k8s.connection import NotSentError, connect
 from esa_preload_operator.k8s.login import ConfigurationError, find_login
 
 if TYPE_CHECKING:
@@ -61,6 +63,9 @@ def written(folder: Path, content: object) -> str:
         (config(users=[]), "no user"),
         (config(users=[{"name": "u", "user": {"exec": plugin("false")}}]), "plugin gave no credentials"),
         (config(users=[{"name": "u", "user": {"token": TOKEN, "auth-provider": {"name": "oidc"}}}]), "kubeconfig"),
+        (config(contexts=[{"name": "a", "context": {"cluster": [1], "user": "u"}}]), "not usable"),
+        (config(contexts=5), "an entry has no name"),
+        ("[" * 5000, "not usable"),
         (config(clusters=[cluster(**{"certificate-authority": "absent"})]), "not usable"),
         (config(clusters=[cluster(**{"certificate-authority-data": "?"})]), "not usable|can't be used"),
     ],
@@ -132,6 +137,47 @@ async def test_a_pod_logs_in_as_its_service_account(tmp_path: Path, monkeypatch:
     assert login.own_namespace(source) == "mine"
     with pytest.raises(ConfigurationError, match="certificate or key can't be used"):
         await connect()
+
+
+class _NoClient:
+    """Stands for the client where no certificate is at hand."""
+
+    rest_client = None
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("fault", ["empty", "gone", "a folder"])
+async def test_a_service_account_s_token_that_becomes_unreadable_is_a_request_that_was_never_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    from kubernetes.aio.config import incluster_config  # noqa: PLC0415 - slow to import
+
+    for name, text in {"token": TOKEN, "ca.crt": "x"}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    monkeypatch.setattr(login, "IN_CLUSTER_FOLDER", tmp_path)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    monkeypatch.setattr(connection_module, "_client", lambda _source, _configuration: _NoClient())
+    loader = incluster_config.InClusterConfigLoader
+    read = loader._read_token_file
+
+    def read_and_expire(self: Any) -> None:
+        read(self)  # type: ignore[no-untyped-call] # the client has no types here
+        self.token_expires_at = datetime.min  # noqa: DTZ901 - so that each request reads it
+
+    monkeypatch.setattr(loader, "_read_token_file", read_and_expire)
+    async with await connect() as connection:
+        (tmp_path / "token").write_text("") if fault == "empty" else (tmp_path / "token").unlink()
+        if fault == "a folder":
+            (tmp_path / "token").mkdir()
+        with pytest.raises(NotSentError, match=r"^the token of the pod's service account can't be read \(") as caught:
+            await connection.request("PATCH", "/x", {})
+    assert TOKEN not in str(caught.value)
 
 
 def test_without_any_login_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

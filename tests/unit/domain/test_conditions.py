@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,15 +16,15 @@ from esa_preload_operator.domain.conditions import (
     STALLED,
     TABLE,
     URLS_ACCEPTED,
+    Finding,
     State,
-    Verdict,
-    code_of,
     find,
+    finding_of,
     judged,
     rejection_reason,
     shows,
-    verdict_of,
     with_urls,
+    worst,
 )
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
@@ -33,7 +34,7 @@ BEFORE, NOW = "2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z"
 
 states = st.sampled_from(State)
 reasons = st.sampled_from(Reason)
-verdicts = st.builds(Verdict, states, reasons, st.text(max_size=20))
+findings = st.builds(Finding, states, reasons, st.text(max_size=20))
 
 
 def kstatus(generation: int, status: dict[str, Any]) -> str:
@@ -56,13 +57,13 @@ def dumped(conditions: list[Condition]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("state", State)
 def test_each_row_is_what_kstatus_computes(state: State) -> None:
-    conditions = judged([], Verdict(state, Reason.READY, "m"), 3, NOW)
+    conditions = judged([], Finding(state, Reason.READY, "m"), 3, NOW)
     assert kstatus(3, {"observedGeneration": 3, "conditions": dumped(conditions)}) == TABLE[state].kstatus
 
 
 @pytest.mark.parametrize("state", State)
 def test_a_spec_that_was_not_looked_at_is_in_progress_whatever_the_conditions_say(state: State) -> None:
-    conditions = judged([], Verdict(state, Reason.READY, "m"), 3, NOW)
+    conditions = judged([], Finding(state, Reason.READY, "m"), 3, NOW)
     assert kstatus(4, {"observedGeneration": 3, "conditions": dumped(conditions)}) == "InProgress"
 
 
@@ -81,13 +82,13 @@ def test_every_state_has_a_row_and_no_two_of_them_look_alike_but_ready_and_held(
     assert alike == {frozenset((State.READY, State.HELD))}
 
 
-@given(st.lists(verdicts, min_size=1, max_size=5))
-def test_a_transition_time_moves_only_when_the_status_does(chain: list[Verdict]) -> None:
+@given(st.lists(findings, min_size=1, max_size=5))
+def test_a_transition_time_moves_only_when_the_status_does(chain: list[Finding]) -> None:
     conditions: list[Condition] = []
-    for number, verdict in enumerate(chain):
+    for number, finding in enumerate(chain):
         before = {condition.type: condition for condition in conditions}
         moment = f"2026-01-01T00:00:{number:02}Z"
-        conditions = judged(conditions, verdict, number, moment)
+        conditions = judged(conditions, finding, number, moment)
         for condition in conditions:
             old = before.get(condition.type)
             kept = old is not None and old.status == condition.status
@@ -95,24 +96,37 @@ def test_a_transition_time_moves_only_when_the_status_does(chain: list[Verdict])
             assert condition.observed_generation == number
 
 
-@given(verdicts, verdicts)
-def test_what_was_judged_shows_and_another_state_does_not(told: Verdict, other: Verdict) -> None:
+@given(findings, findings)
+def test_what_was_judged_shows_and_another_state_does_not(told: Finding, other: Finding) -> None:
     conditions = judged([], told, 1, NOW)
     assert shows(conditions, told)
-    code = code_of(told.message)
-    assert shows(conditions, Verdict(told.state, told.reason, f"{code}: another text" if ":" in told.message else code))
     rows = TABLE[told.state], TABLE[other.state]
     same = (rows[0].ready, rows[0].reconciling, rows[0].stalled) == (
         rows[1].ready,
         rows[1].reconciling,
         rows[1].stalled,
     )
-    alike = same and told.reason == other.reason and code == code_of(other.message)
-    assert shows(conditions, other) == alike
+    assert shows(conditions, other) == (same and (told.reason, told.message) == (other.reason, other.message))
 
 
-@given(verdicts, verdicts)
-def test_each_type_stands_once_and_foreign_conditions_stay(first: Verdict, second: Verdict) -> None:
+def test_the_text_after_an_error_code_is_no_news() -> None:
+    denied = finding_of(Problem("NoPermission", "no", ErrorClass.BLOCKED, Reason.ACCESS_DENIED, request_id="R1"))
+    conditions = judged([], denied, 1, NOW)
+    assert shows(conditions, replace(denied, message="NoPermission: no (request R2)"))
+    assert not shows(conditions, replace(denied, message="NoPermission: another cause (request R1)"))
+
+
+@given(st.lists(findings, min_size=1, max_size=5))
+def test_the_worst_finding_decides_and_of_equal_ones_the_first(found: list[Finding]) -> None:
+    decided = worst(found)
+    assert decided is not None
+    order = list(State)
+    assert all(order.index(decided.state) >= order.index(finding.state) for finding in found)
+    assert decided is next(finding for finding in found if finding.state is decided.state)
+
+
+@given(findings, findings)
+def test_each_type_stands_once_and_foreign_conditions_stay(first: Finding, second: Finding) -> None:
     foreign = Condition(type="Foreign", status="True", last_transition_time=BEFORE, reason="X", message="theirs")
     conditions = judged(judged([foreign], first, 1, BEFORE), second, 1, NOW)
     assert sorted(condition.type for condition in conditions) == ["Foreign", READY, RECONCILING, STALLED]
@@ -120,7 +134,7 @@ def test_each_type_stands_once_and_foreign_conditions_stay(first: Verdict, secon
 
 
 def test_only_what_holds_gives_its_reason() -> None:
-    conditions = judged([], Verdict(State.STALLED, Reason.JOB_NOT_FOUND, "gone"), 1, NOW)
+    conditions = judged([], Finding(State.STALLED, Reason.JOB_NOT_FOUND, "gone"), 1, NOW)
     told = {condition.type: (condition.reason, condition.message) for condition in conditions}
     assert told[READY] == told[STALLED] == ("JobNotFound", "gone")
     assert told[RECONCILING] == ("Ready", "")
@@ -128,7 +142,7 @@ def test_only_what_holds_gives_its_reason() -> None:
 
 @given(st.text())
 def test_no_message_is_refusable(message: str) -> None:
-    for condition in judged([], Verdict(State.STALLED, Reason.ESA_ERROR, message * 3000), 1, NOW):
+    for condition in judged([], Finding(State.STALLED, Reason.ESA_ERROR, message * 3000), 1, NOW):
         assert len(condition.message.encode()) <= 32768
         assert condition.reason
 
@@ -142,9 +156,9 @@ def test_no_message_is_refusable(message: str) -> None:
         (ErrorClass.BLOCKED, Reason.CRD_OUTDATED, State.STALLED),
     ],
 )
-def test_who_heals_a_problem_decides_the_state(error_class: ErrorClass, reason: Reason, state: State) -> None:
-    verdict = verdict_of(Problem("Code", "text", error_class, reason, request_id="R1"))
-    assert verdict == Verdict(state, reason, "Code: text (request R1)")
+def test_the_class_of_an_error_decides_the_state(error_class: ErrorClass, reason: Reason, state: State) -> None:
+    finding = finding_of(Problem("Code", "text", error_class, reason, request_id="R1"))
+    assert finding == Finding(state, reason, "Code: text (request R1)")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from esa_preload_operator.domain.call import NOT_SENT
 from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
-from esa_preload_operator.domain.local import LocalState
+from esa_preload_operator.domain.local import LocalState, Looking
 from esa_preload_operator.domain.plan import advance
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.steps import (
@@ -27,11 +27,12 @@ from esa_preload_operator.domain.steps import (
     WriteLost,
     WriteRefused,
 )
-from esa_preload_operator.domain.tokens import Tokens, token_time
-from esa_preload_operator.domain.values import Moment, Phase, ResetState, Rules
-from esa_preload_operator.domain.view import View
+from esa_preload_operator.domain.tokens import Tokens, satisfied, token_time
+from esa_preload_operator.domain.values import OPEN_PHASES, Moment, Phase, ResetState, Rules
+from esa_preload_operator.domain.view import Shown, View
 from esa_preload_operator.resources.job import RESET_KEYS
-from support.protocol import CREATED, WALL, job
+from support.protocol import CREATED, WALL, job, ready
+from support.protocol import after as stored
 
 VALUES = ("A", "B", "true", "two\nlines", "ü" * 100, str(int(WALL)), str(int(CREATED - 7200)))
 
@@ -49,6 +50,7 @@ def _record(dice: Random) -> ResetState | None:
         tokens=_tokens(dice),
         owner=dice.choice(["p0", "p1"]),
         submitted_before=dice.choice([None, 0, 1, 2]),
+        unproven=dice.choice([0, 0, 1, 2]),
         attempts=dice.randint(0, 5),
         signing=_signing(dice),
     )
@@ -68,7 +70,11 @@ def _view(dice: Random) -> View:
         handled=_tokens(dice),
         reset=_record(dice),
         created=CREATED,
-        changed=dice.random() < 0.3,
+        generation=2,
+        observed=dice.choice([1, 2]),
+        shown=dice.choice([ready(), ready(), Shown()]),
+        deleting=dice.random() < 0.05,
+        damaged=dice.choice(["", "", "", "", "status.reset"]),
         last_reset=dice.choice([None, WALL - 100.0, WALL, WALL + 100.0]),
         min_interval=dice.choice([0.0, 0.0, 60.0]),
     )
@@ -99,8 +105,8 @@ def _happens(dice: Random, step: Step) -> Input:
             may = [Returned(seen), Returned(_problem(dice))]
         case Wait():
             return Observed(_view(dice), fresh=dice.random() < 0.5)
-        case Write(view=view, reset=record, handled=handled):
-            kept = replace(view, reset=record, handled=handled, version=view.version + 1, changed=False)
+        case Write():
+            kept = stored(step.view, step)
             pruned = replace(kept, reset=None)
             likely: list[Input] = [Stored(kept)] * 6
             may = [*likely, Stored(pruned), Conflicted(), WriteLost(), WriteRefused(_problem(dice))]
@@ -112,14 +118,20 @@ def _makes_sense(before: Step, happened: Input, step: Step, memory: LocalState, 
         case Read():
             fresh = isinstance(happened, Observed) and happened.fresh
             assert not fresh, "what was just read is read again"
-        case Ask(job_id=job_id):
-            assert memory.view is not None
-            assert job_id == memory.view.job_id
+        case Ask(query=query):
+            assert isinstance(memory.call, Looking)
+            assert query.job_id == memory.call.view.job_id
+            assert not memory.call.view.deleting
+            assert not memory.call.view.damaged
         case Write(view=view, reset=record, handled=handled):
-            _judge_write(view, record, handled)
+            assert not (view.damaged and step.decides)
+            if step.decides:
+                _judge_write(view, record, handled)
         case Call(intent=intent, not_after=not_after):
             assert isinstance(before, Write)
             assert isinstance(happened, Stored)
+            assert not happened.view.deleting
+            assert not happened.view.damaged
             assert intent == before.reset == happened.view.reset
             assert intent.phase == Phase.IN_FLIGHT
             assert intent.tokens
@@ -133,7 +145,7 @@ def _judge_write(view: View, record: ResetState | None, handled: tuple[tuple[str
     assert list(handled) == sorted(handled)
     assert len(dict(handled)) == len(handled)
     done = set(record.tokens) if record is not None else set()
-    assert set(handled) <= set(view.handled) | done
+    assert set(handled) <= set(view.handled) | done | set(satisfied(view.asked, view.handled, view.newest))
     for key, token in handled:
         assert key in dict(view.asked) or token_time(token) is not None
     if record is not None:
@@ -167,7 +179,7 @@ def test_any_order_of_events_is_answered_by_a_step_that_makes_sense(seed: int, l
 def test_a_cooperative_world_brings_any_resource_to_rest(seed: int) -> None:
     """Nobody else writes, ESA answers, time passes: the request is handled within a bounded number of steps."""
     dice = Random(seed)
-    view = _view(dice)
+    view = replace(_view(dice), deleting=False, damaged="")
     memory, monotonic = LocalState(), 0.0
     step: Step = Wait()
     rules = Rules(owner="p0", confirm_by_nonce=dice.random() < 0.5)
@@ -182,17 +194,16 @@ def test_a_cooperative_world_brings_any_resource_to_rest(seed: int) -> None:
                 happened = Observed(view)
             case Read():
                 happened = Observed(view, fresh=True)
-            case Ask(job_id=job_id):
-                happened = Returned(job(1, job_id), _signing(dice) if rules.confirm_by_nonce else None)
+            case Ask(query=query):
+                happened = Returned(job(1, query.job_id), _signing(dice) if rules.confirm_by_nonce else None)
             case Call(intent=intent):
                 happened = Returned(job(0, intent.job_id))
-            case Write(reset=record, handled=handled):
-                done = record is not None and record.phase == Phase.SUCCEEDED
-                last = WALL + monotonic if done else view.last_reset
-                view = replace(view, reset=record, handled=handled, changed=False, version=view.version + 1)
-                view = replace(view, last_reset=last)
+            case Write():
+                view = stored(view, step)
                 happened = Stored(view)
     else:
         raise AssertionError(step)
     assert set(view.asked) <= set(view.handled)
-    assert view.reset is None or view.reset.phase not in (Phase.IN_FLIGHT, Phase.HELD, Phase.RETRYING)
+    assert view.reset is None or view.reset.phase not in OPEN_PHASES
+    assert view.observed == view.generation
+    assert view.shown.ready

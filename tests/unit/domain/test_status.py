@@ -3,63 +3,77 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from esa_preload_operator.domain.cleaning import format_time
-from esa_preload_operator.domain.conditions import find
-from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
+from esa_preload_operator.domain.conditions import Finding, State, find, shows
+from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.reset_values import Phase, ResetState, Write
 from esa_preload_operator.domain.signing import Signing
-from esa_preload_operator.domain.status import (
-    completed,
-    composed,
-    facts,
-    is_healthy,
-    progress,
-    refreshed,
-    stored_facts,
-    troubled,
-    view_of,
-)
-from esa_preload_operator.resources.job import RESET_KEYS, ScheduledPreloadJob, Status
+from esa_preload_operator.domain.status import facts, is_kept, is_news, merged, progress, status_after
+from esa_preload_operator.domain.steps import Write
+from esa_preload_operator.domain.values import Phase, ResetState
+from esa_preload_operator.domain.view import View, view_of
+from esa_preload_operator.resources.job import RESET_KEYS, Status
 from support.statuses import counts, small_counts, statuses, texts
+
+if TYPE_CHECKING:
+    from esa_preload_operator.domain.tokens import Tokens
 
 WALL = 1_780_000_000.0
 NOW = format_time(WALL)
-DENIED = Problem("NoPermission", "no", ErrorClass.BLOCKED, Reason.ACCESS_DENIED)
-LOST = Problem("InvalidJob.NotFound", "gone", ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND)
 
 tokens = st.dictionaries(st.sampled_from(RESET_KEYS), texts, max_size=2).map(lambda made: tuple(sorted(made.items())))
-records = st.builds(
+resets = st.builds(
     ResetState,
     phase=st.sampled_from(Phase),
     job_id=texts,
     tokens=tokens,
     trigger=texts,
+    generation=small_counts,
     owner=texts,
     started_at=texts,
     finished_at=texts,
     submitted_before=st.none() | counts,
     request_id=texts,
     attempts=small_counts,
+    unproven=small_counts,
+    reason=texts,
     message=texts,
     signing=st.none() | st.builds(Signing, nonce=texts, date=texts, signer=texts),
 )
+NUMBERS = ("site_id", "task_submitted", "url_count", "url_submitted")
+FACTS = tuple(name for name in EsaJob.__dataclass_fields__ if name not in {"id", "request_id"})
 esa_jobs = st.builds(
     EsaJob,
-    **{name: texts for name in EsaJob.__dataclass_fields__ if name not in {"id", "site_id"} and "_" in name}
-    | dict.fromkeys(("site_id", "task_submitted", "url_count", "url_submitted"), counts)
-    | {"id": st.just("job1"), "domains": texts, "name": texts},
+    **{name: st.none() | (counts if name in NUMBERS else texts) for name in FACTS} | {"id": st.just("job1")},
+)
+findings = st.builds(Finding, st.sampled_from(State), st.sampled_from([str(reason) for reason in Reason]), texts)
+_KEYS = [
+    "reset",
+    "handledResets",
+    "handledTimes",
+    "conditions",
+    "phase",
+    "tokens",
+    "trigger",
+    "jobId",
+    "observedGeneration",
+]
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=5), inner),
+    max_leaves=12,
 )
 
 
-def resource(status: Status | None = None, generation: int = 2, **spec: str) -> ScheduledPreloadJob:
-    body: dict[str, Any] = {
+def body(status: Any, generation: int = 2, **spec: Any) -> dict[str, Any]:
+    return {
         "metadata": {
             "name": "j",
             "namespace": "n",
@@ -69,148 +83,147 @@ def resource(status: Status | None = None, generation: int = 2, **spec: str) -> 
             "creationTimestamp": "2026-01-01T00:00:00Z",
         },
         "spec": {"jobId": "job1", **spec},
+        "status": status,
     }
-    return ScheduledPreloadJob.model_validate(body).model_copy(update={"status": status or Status()})
 
 
-def stored(job: ScheduledPreloadJob, status: Status) -> ScheduledPreloadJob:
-    """What the API server gives back: without what is None, through JSON."""
-    kept = json.loads(json.dumps(status.model_dump(by_alias=True, exclude_none=True)))
-    return job.model_copy(update={"status": Status.model_validate(kept)})
+def seen(status: Status) -> View:
+    return view_of(body(json.loads(status.model_dump_json(by_alias=True, exclude_none=True))))
 
 
-def ready(status: Status) -> tuple[str, str]:
-    condition = find(status.conditions, "Ready")
-    return (condition.status, condition.reason) if condition is not None else ("", "")
+def stored(write: Write) -> View:
+    """What the API server gives back, through JSON."""
+    return view_of(body(json.loads(json.dumps(status_after(write, WALL)))))
 
 
-@given(statuses, records, tokens, st.none() | esa_jobs, st.booleans())
-def test_an_intent_reads_as_it_was_written(
-    before: Status, record: ResetState, handled: tuple[tuple[str, str], ...], seen: EsaJob | None, troubles: bool
+def report(view: View, **parts: Any) -> Write:
+    """A write that decides nothing."""
+    return Write(view, view.reset, view.handled, view.newest, **parts)
+
+
+@given(statuses, resets, st.tuples(tokens, tokens), st.none() | esa_jobs, st.none() | findings)
+def test_a_decision_reads_as_it_was_written(
+    before: Status,
+    reset: ResetState,
+    both: tuple[Tokens, Tokens],
+    job: EsaJob | None,
+    finding: Finding | None,
 ) -> None:
-    job = resource(before)
-    write = Write(view_of(job), record, handled, job=seen, problem=DENIED if troubles else None)
-    view = view_of(stored(job, composed(job, write, WALL)))
-    assert view.record == record
-    assert view.handled == handled
-    assert not view.changed
+    handled, newest = both
+    write = Write(seen(before), reset, handled, newest, job=job, finding=finding)
+    after = stored(write)
+    assert (after.reset, after.handled, after.newest) == (reset, handled, newest)
+    assert is_kept(write, after)
 
 
 @given(statuses, esa_jobs)
-def test_facts_of_a_job_read_as_they_were_written(before: Status, seen: EsaJob) -> None:
-    job = resource(before)
-    assert stored_facts(stored(job, refreshed(job, seen, WALL)).status) == facts(seen)
-
-
-@given(statuses, esa_jobs, st.data())
-def test_what_an_answer_does_not_tell_stays_as_it_was(before: Status, seen: EsaJob, data: st.DataObject) -> None:
-    told = data.draw(st.sets(st.sampled_from(sorted(EsaJob.__dataclass_fields__.keys() - {"id", "request_id"}))))
-    partial = EsaJob("job1", "r", **{name: getattr(seen, name) for name in told})
-    job = resource(before.model_copy(update={"job_id": "job1"}))
-    after = refreshed(job, partial, WALL)
-    for name in EsaJob.__dataclass_fields__.keys() - {"id", "request_id"}:
-        expected = getattr(seen, name) if name in told else getattr(before, name)
-        assert (getattr(after, name) or None) == (expected or None)
-    assert completed(partial, after) == completed(partial, stored(job, after).status)
+def test_facts_of_a_job_read_as_they_were_written(before: Status, job: EsaJob) -> None:
+    view = seen(before)
+    assert facts(stored(report(view, job=job)).shown.job) == facts(merged(view.shown.job, job, "job1"))
 
 
 @given(statuses, esa_jobs)
-def test_an_answer_about_a_new_job_takes_nothing_from_the_old_one(before: Status, seen: EsaJob) -> None:
-    job = resource(before.model_copy(update={"job_id": "old"}))
-    after = refreshed(job, EsaJob("job1", url_submitted=seen.url_submitted), WALL)
-    assert (after.url_submitted, after.url_count, after.name, after.site_id) == (seen.url_submitted, None, None, None)
+def test_what_an_answer_does_not_tell_stays_as_it_was(before: Status, job: EsaJob) -> None:
+    view = seen(before.model_copy(update={"job_id": "job1"}))
+    after = stored(report(view, job=job)).shown.job
+    for name in FACTS:
+        told, known = getattr(job, name), getattr(view.shown.job, name)
+        assert (getattr(after, name) or None) == ((known if told is None else told) or None)
 
 
 @given(statuses, esa_jobs)
-def test_a_refresh_touches_neither_requests_nor_resets(before: Status, seen: EsaJob) -> None:
-    after = refreshed(resource(before), seen, WALL)
-    for field in ("reset", "handled_resets", "last_reset_time", "next_reset_time"):
-        assert getattr(after, field) == getattr(before, field)
+def test_an_answer_about_a_new_job_takes_nothing_from_the_old_one(before: Status, job: EsaJob) -> None:
+    view = seen(before.model_copy(update={"job_id": "old"}))
+    after = status_after(report(view, job=EsaJob("job1", url_submitted=job.url_submitted)), WALL)
+    assert after.get("urlSubmitted") == job.url_submitted
+    assert {"urlCount", "name", "siteId"}.isdisjoint(after)
 
 
-@given(statuses)
-def test_a_problem_changes_nothing_but_conditions(before: Status) -> None:
-    after = troubled(resource(before), DENIED, WALL)
-    changed = {name for name in Status.model_fields if getattr(after, name) != getattr(before, name)}
-    assert changed <= {"conditions", "observed_generation"}
-    assert ready(after) == ("False", "AccessDenied")
-    assert not is_healthy(after)
+@given(statuses, esa_jobs, findings)
+def test_a_report_touches_neither_requests_nor_resets(before: Status, job: EsaJob, finding: Finding) -> None:
+    view = seen(before)
+    after = status_after(report(view, job=job, finding=finding), WALL)
+    for field in ("reset", "handledResets", "handledTimes", "lastResetTime", "nextResetTime"):
+        assert after.get(field) == view.status.get(field)
 
 
-def conditioned(reset: dict[str, Any] | None, problem: Problem | None, generation: int = 2) -> ScheduledPreloadJob:
-    """A resource that was looked at: healthy, or with a problem."""
-    job = resource(Status.model_validate({"reset": reset} if reset else {}), generation)
-    status = refreshed(job, EsaJob("job1"), WALL) if problem is None else troubled(job, problem, WALL)
-    return job.model_copy(update={"status": status})
+@given(statuses, findings)
+def test_a_finding_changes_nothing_but_conditions(before: Status, finding: Finding) -> None:
+    view = seen(before)
+    after = status_after(report(view, finding=finding), WALL)
+    changed = {key for key in after.keys() | view.status.keys() if after.get(key) != view.status.get(key)}
+    assert changed <= {"conditions", "observedGeneration"}
+    assert shows(stored(report(view, finding=finding)).shown.conditions, finding)
 
 
-@pytest.mark.parametrize(
-    ("phase", "before", "state"),
-    [
-        (None, None, ("True", "Ready")),
-        (None, DENIED, ("True", "Ready")),
-        (Phase.SUCCEEDED, DENIED, ("True", "Ready")),
-        (Phase.HELD, None, ("True", "Held")),
-        (Phase.HELD, DENIED, ("True", "Held")),
-        (Phase.FAILED, LOST, ("True", "Ready")),
-        (Phase.FAILED, DENIED, ("False", "AccessDenied")),
-        (Phase.RETRYING, DENIED, ("False", "AccessDenied")),
-        (Phase.IN_FLIGHT, DENIED, ("False", "AccessDenied")),
-    ],
-)
-def test_what_a_look_at_the_job_heals(phase: Phase | None, before: Problem | None, state: tuple[str, str]) -> None:
-    job = conditioned({"phase": phase, "jobId": "job1"} if phase else None, before)
-    assert ready(refreshed(job, EsaJob("job1"), WALL)) == state
+@given(statuses, st.none() | esa_jobs, st.none() | findings)
+def test_what_was_stored_is_no_news(before: Status, job: EsaJob | None, finding: Finding | None) -> None:
+    write = report(seen(before), job=job, finding=finding)
+    assert not is_news(replace(write, view=stored(write)))
 
 
-def test_a_changed_spec_takes_back_the_word_of_a_failed_reset() -> None:
-    job = conditioned({"phase": Phase.FAILED}, DENIED)
-    changed = job.model_copy(update={"metadata": job.metadata.model_copy(update={"generation": 3})})
-    assert ready(refreshed(changed, EsaJob("job1"), WALL)) == ("True", "Ready")
+@given(statuses, resets, st.dictionaries(st.text(min_size=1).map(lambda text: f"x{text}"), json_values, max_size=3))
+def test_fields_of_a_newer_version_survive_every_write(
+    before: Status, reset: ResetState, unknown: dict[str, Any]
+) -> None:
+    attempt = replace(reset, started_at="2026-01-01T00:00:00.000000Z")
+    raw = json.loads(before.model_dump_json(by_alias=True, exclude_none=True)) | unknown
+    raw["reset"] = {"phase": "InFlight", "startedAt": attempt.started_at, "windows": [{"name": "each"}]}
+    view = view_of(body(raw))
+    after = status_after(Write(view, attempt, (), job=EsaJob("job1", name="n")), WALL)
+    assert unknown.items() <= after.items()
+    assert after["reset"]["windows"] == [{"name": "each"}]
+    begun = status_after(Write(view, replace(attempt, started_at="2026-01-02T00:00:00.000000Z"), ()), WALL)
+    assert "windows" not in begun["reset"]
 
 
-@pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize(
-    ("phase", "state"),
-    [
-        (Phase.IN_FLIGHT, ("True", "Resetting")),
-        (Phase.HELD, ("True", "Held")),
-        (Phase.SUCCEEDED, ("True", "Ready")),
-        (Phase.WITHDRAWN, ("True", "Ready")),
-        (Phase.REPLACED, ("True", "Ready")),
-    ],
-)
-def test_a_write_says_ready_only_of_a_job_that_was_seen(phase: Phase, state: tuple[str, str], known: bool) -> None:
-    job = resource() if not known else conditioned(None, None)
-    write = Write(view_of(job), ResetState(phase, "job1"), ())
-    assert ready(composed(job, write, WALL)) == (state if known else ("", ""))
+@given(json_values)
+def test_a_status_that_cannot_be_read_is_named_and_nothing_of_it_is_lost(raw: Any) -> None:
+    view = view_of(body(raw))
+    if not view.damaged or not isinstance(raw, dict):
+        return
+    assert view.damaged.startswith("status")
+    after = status_after(report(view, finding=Finding(State.STALLED, "StatusUnreadable", view.damaged)), WALL)
+    kept = {key: value for key, value in raw.items() if key not in {"conditions", "observedGeneration"}}
+    assert {key: value for key, value in after.items() if key not in {"conditions", "observedGeneration"}} == kept
+
+
+def test_a_null_where_a_text_must_be_is_a_status_that_cannot_be_read() -> None:
+    view = view_of(body({"handledResets": {"resetRequested": "a"}, "reset": {"phase": "Succeeded", "trigger": None}}))
+    assert view.damaged == "status.reset.trigger"
 
 
 def test_only_a_reset_that_was_made_moves_its_time() -> None:
-    job = conditioned(None, None)
+    view = seen(Status())
     for phase, outcome, moved in (
         (Phase.SUCCEEDED, "Succeeded", True),
         (Phase.SUCCEEDED, "", False),
         (Phase.WITHDRAWN, "Withdrawn", False),
         (Phase.FAILED, "Failed", False),
     ):
-        record = ResetState(phase, "job1", finished_at=NOW)
-        status = composed(job, Write(view_of(job), record, (), outcome=outcome), WALL)
-        assert status.last_reset_time == (NOW if moved else None)
+        reset = ResetState(phase, "job1", finished_at=NOW)
+        assert status_after(Write(view, reset, (), outcome=outcome), WALL).get("lastResetTime") == (
+            NOW if moved else None
+        )
 
 
 def test_the_time_of_the_next_reset_goes_with_the_hold() -> None:
-    job = conditioned(None, None)
-    held = composed(job, Write(view_of(job), ResetState(Phase.HELD, "job1"), (), due=WALL), WALL)
-    assert held.next_reset_time == NOW
-    job = job.model_copy(update={"status": held})
-    assert composed(job, Write(view_of(job), ResetState(Phase.IN_FLIGHT), ()), WALL).next_reset_time is None
+    held = Write(seen(Status()), ResetState(Phase.HELD, "job1"), (), due=WALL)
+    assert status_after(held, WALL)["nextResetTime"] == NOW
+    begun = Write(stored(held), ResetState(Phase.IN_FLIGHT), ())
+    assert "nextResetTime" not in status_after(begun, WALL)
+
+
+def test_a_reset_time_that_the_api_server_drops_is_noticed() -> None:
+    write = Write(seen(Status()), ResetState(Phase.SUCCEEDED, "job1", finished_at=NOW), (), outcome="Succeeded")
+    assert is_kept(write, stored(write))
+    assert not is_kept(write, replace(stored(write), last_reset=None))
 
 
 def test_answers_without_a_request_id_keep_the_last_one() -> None:
-    job = resource(Status(request_id="R1"))
-    assert refreshed(job, EsaJob("job1"), WALL).request_id == "R1"
-    assert refreshed(job, EsaJob("job1", request_id="R2"), WALL).request_id == "R2"
+    view = seen(Status(job_id="job1", request_id="R1"))
+    assert status_after(report(view, job=EsaJob("job1")), WALL)["requestId"] == "R1"
+    assert status_after(report(view, job=EsaJob("job1", request_id="R2")), WALL)["requestId"] == "R2"
 
 
 @given(counts, counts)
@@ -222,10 +235,22 @@ def test_progress_is_a_percentage(submitted: int, total: int) -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("0s", 0.0), ("1h30m", 5400.0), ("nonsense", 0.0)])
 def test_an_interval_that_cannot_be_read_holds_nothing(text: str, seconds: float) -> None:
-    assert view_of(resource(minResetInterval=text)).min_interval == seconds
+    assert view_of(body({}, minResetInterval=text)).min_interval == seconds
+
+
+@pytest.mark.parametrize("spec", [{"jobId": 7}, {"minResetInterval": []}, {"credentialsSecretRef": {"name": None}}])
+def test_a_spec_that_cannot_be_read_names_the_field(spec: dict[str, Any]) -> None:
+    assert view_of(body({}, **spec)).invalid.startswith(f"spec.{next(iter(spec))}")
 
 
 def test_a_changed_spec_shows_once_the_resource_was_looked_at() -> None:
-    assert not view_of(resource(Status(), generation=5)).changed
-    assert view_of(resource(Status(observed_generation=4), generation=5)).changed
-    assert not view_of(resource(Status(observed_generation=5), generation=5)).changed
+    assert not view_of(body({}, generation=5)).changed
+    assert view_of(body({"observedGeneration": 4}, generation=5)).changed
+    assert not view_of(body({"observedGeneration": 5}, generation=5)).changed
+
+
+def test_conditions_that_cannot_be_read_do_not_hide_the_others() -> None:
+    good = {"type": "Ready", "status": "True", "lastTransitionTime": NOW, "reason": "Ready", "message": ""}
+    view = view_of(body({"conditions": [good, {"type": 3}]}))
+    assert view.damaged
+    assert find(view.shown.conditions, "Ready") is not None

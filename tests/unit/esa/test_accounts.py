@@ -25,7 +25,7 @@ class Cluster:
 
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         if self.down:
-            raise StoreUnavailableError
+            raise StoreUnavailableError("HTTP 403 Forbidden; the operator needs a role", retry_after=30.0)
         return self.secrets.get((namespace, name))
 
     def pool(
@@ -85,6 +85,10 @@ async def test_time_heals_a_secret_that_could_not_be_read() -> None:
     cluster.down = True
     error = await refused(cluster.pool(), "web", "esa-credentials")
     assert error.problem.error_class is ErrorClass.TRANSIENT
+    assert error.problem.retry_after == 30
+    assert error.problem.message == (
+        "Secret web/esa-credentials could not be read: HTTP 403 Forbidden; the operator needs a role"
+    )
 
 
 async def test_equal_credentials_share_a_client_and_changed_ones_get_a_new_one() -> None:

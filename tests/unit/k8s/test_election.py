@@ -42,6 +42,10 @@ def record(holder: str, version: str = "1", duration: float | None = 15.0) -> Re
         (Sighting(record("other", duration=30), NOW - 15), Wait(NOW + 15)),
         (Sighting(record("other", duration=None), NOW - 19), Wait(NOW + 1)),
         (Sighting(record("other", duration=None), NOW - 20), Take(record("other", duration=None))),
+        (Sighting(record("other"), NOW, gone=True), Wait(NOW + 15)),
+        (Sighting(record(""), NOW, gone=True), Wait(NOW + 15)),
+        (Sighting(record("me"), NOW - 14, gone=True), Wait(NOW + 1)),
+        (Sighting(record("other"), NOW - 15, gone=True), Create()),
     ],
 )
 def test_the_step_follows_from_what_was_seen(sighting: Sighting | None, step: Step) -> None:
@@ -53,11 +57,29 @@ def test_the_step_follows_from_what_was_seen(sighting: Sighting | None, step: St
         assert decided == step
 
 
+@pytest.mark.parametrize(
+    ("sighting", "step"),
+    [
+        (Sighting(record("me"), NOW - 99), Renew),
+        (Sighting(record("me"), NOW, gone=True), Create),
+        (Sighting(record(""), NOW), Wait),
+        (Sighting(record("other"), NOW - 99), Wait),
+        (Sighting(record("other"), NOW - 99, gone=True), Wait),
+    ],
+)
+def test_a_process_that_has_led_keeps_its_own_lease_and_takes_no_other(sighting: Sighting, step: type[Step]) -> None:
+    assert isinstance(decide_step(sighting, "me", 20.0, NOW, leading=True), step)
+
+
 def test_any_write_to_the_lease_starts_its_time_anew() -> None:
     seen = look(None, record("other", "1"), 10.0)
     assert look(seen, record("other", "1"), 20.0) == Sighting(record("other", "1"), 10.0)
     assert look(seen, record("other", "2"), 20.0) == Sighting(record("other", "2"), 20.0)
-    assert look(seen, None, 20.0) is None
+    gone = look(seen, None, 20.0)
+    assert gone == Sighting(record("other", "1"), 20.0, gone=True)
+    assert look(gone, None, 30.0) == gone
+    assert look(gone, record("other", "1"), 30.0) == Sighting(record("other", "1"), 30.0)
+    assert look(None, None, 20.0) is None
 
 
 JUNK = st.recursive(
@@ -109,10 +131,11 @@ class Elector:
         if self.lost or (self.led and start >= self.valid_until):
             self.lost = self.lost or bool(self.led)
             return
-        current = parse_record(lease) if lease else None
+        current = parse_record(lease) if "spec" in lease else None
         self.sighting = look(self.sighting, current, start + self.offset)
-        step = decide_step(self.sighting, self.me, 15.0, start + self.offset)
+        step = decide_step(self.sighting, self.me, 15.0, start + self.offset, leading=bool(self.led))
         if isinstance(step, Wait):
+            self.lost = bool(self.led)
             return
         lease.update({
             "metadata": {"resourceVersion": str(int(lease.get("metadata", {}).get("resourceVersion", 0)) + 1)},
@@ -134,6 +157,30 @@ def test_two_electors_never_lead_at_once(turns: list[tuple[int, float, bool]], o
     for who, pause, answered in turns:
         now += pause
         electors[who].turn(lease, now, now if answered else None)
+    assert_none_led_beside_another(electors)
+
+
+@given(
+    turns=st.lists(st.tuples(st.integers(0, 2), st.floats(0, 20), st.booleans(), st.booleans()), max_size=60),
+    offsets=st.tuples(*[st.floats(-1e6, 1e6)] * 3),
+)
+def test_a_lease_deleted_by_hand_lets_nobody_lead_beside_its_holder(
+    turns: list[tuple[int, float, bool, bool]], offsets: tuple[float, ...]
+) -> None:
+    lease: dict[str, Any] = {}
+    electors = [Elector(f"e{number}", offset) for number, offset in enumerate(offsets)]
+    for each in electors:  # all have seen the Lease once
+        each.turn(lease, 0.0, 0.0)
+    now = 0.0
+    for who, pause, answered, deleted in turns:
+        now += pause
+        if deleted:
+            lease.pop("spec", None)  # its version is never given again
+        electors[who].turn(lease, now, now if answered else None)
+    assert_none_led_beside_another(electors)
+
+
+def assert_none_led_beside_another(electors: list[Elector]) -> None:
     spans = sorted((start, end, each.me) for each in electors for start, end in each.led)
     for (_, end, one), (start, _, other) in itertools.pairwise(spans):
         assert one == other or end <= start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.steps import Ask, Call, Returned, Write, WriteLost
 from esa_preload_operator.domain.values import Phase
 from unit.protocol import nonces
@@ -92,7 +93,7 @@ class Disturbed(Moves):
                 "somebody wipes the status",
                 -1,
                 self._edit(
-                    wiped, obj._replace(reset=None, handled=(), conditions=(), told="", observed=obj.generation)
+                    wiped, obj._replace(reset=None, handled=(), conditions=(), told=EsaJob(""), observed=obj.generation)
                 ),
                 "d",
             )

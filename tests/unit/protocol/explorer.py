@@ -19,9 +19,10 @@ if __name__ == "__main__":
 
 from esa_preload_operator.domain.steps import Ask, Call, Read, Step, Wait, Write
 from esa_preload_operator.domain.tokens import without
-from esa_preload_operator.domain.values import Phase
+from esa_preload_operator.domain.values import OPEN_PHASES
 from unit.protocol.disturbances import Disturbed
 from unit.protocol.scopes import LARGE, SCOPES, Scope
+from unit.protocol.surroundings import Surrounded
 from unit.protocol.world import Machine, Rulebook, State
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Explorer:
 
     def __init__(self, scope: Scope, rulebook: Rulebook | None = None) -> None:
         self.machine = Machine(rulebook or Rulebook(), nonce=scope.nonce)
-        self.moves = Disturbed(scope, self.machine)
+        self.moves = Surrounded(scope, self.machine) if scope.site else Disturbed(scope, self.machine)
         self.found = Found(scope.name)
         start = self.moves.start()
         self._numbers = {start: 0}
@@ -114,19 +115,36 @@ class Explorer:
                 good[number] = 2
                 way.append(number)
                 onward = self._fair[number]
-                if onward < 0 and not self._at_rest(self._states[number]):
-                    return self._blame(number, "a dead end")
+                if onward < 0 and (fault := self._restless(self._states[number])):
+                    return self._blame(number, fault)
                 if onward >= 0 and good[onward] == 2:
-                    return self._blame(onward, "a circle that nothing ends")
+                    if fault := self._circle(way[way.index(onward) :]):
+                        return self._blame(onward, fault)
+                    break
                 number = onward if onward >= 0 else number
             for passed in way:
                 good[passed] = 1
         return None
 
-    def _at_rest(self, state: State) -> bool:
+    def _circle(self, numbers: list[int]) -> str:
+        """What is wrong with states that lead to each other; to try again at times is fine if others must act."""
+        states = [self._states[number] for number in numbers]
+        waits = isinstance(self.moves, Surrounded) and all(self.moves.waits_for_others(state) for state in states)
+        if not waits or len({state.obj for state in states}) > 1:
+            return "a circle that nothing ends"
+        return self._restless(states[0])
+
+    def _restless(self, state: State) -> str:
+        """What is wrong with a state in which nobody does anything any more."""
         obj = self.machine.objs[state.obj]
+        if obj.deleting:
+            return ""
+        if isinstance(self.moves, Surrounded) and self.moves.shown(state) != self.moves.expected(state):
+            return f"Ready says {self.moves.shown(state)}, not {self.moves.expected(state)}"
+        blocked = state.rival or (isinstance(self.moves, Surrounded) and self.moves.waits_for_others(state))
         phase = obj.reset.phase if obj.reset is not None else ""
-        return not without(obj.asked, obj.handled) and phase not in (Phase.IN_FLIGHT, Phase.HELD, Phase.RETRYING)
+        done = not without(obj.asked, obj.handled) and phase not in OPEN_PHASES
+        return "" if done or blocked else "a dead end"
 
     def trace(self, number: int) -> list[str]:
         """The shortest way to a state, in words."""

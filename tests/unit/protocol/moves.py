@@ -120,12 +120,13 @@ class Moves:
         elif self.scope.lease and not proc.lease:
             return  # who has lost the lease starts no read and no decision
         elif isinstance(step, Read):
-            yield Move("reads", p, self._seen(self._on(s, p, ("observed", self.m.view(s.obj), True)), p))
+            yield Move("reads", p, self._seen(self._on(s, p, ("observed", self.m.view(s.obj), True, s.rival)), p))
         elif isinstance(step, Ask):
             yield Move("looks", p, self._look(s, p, proc))
-        elif proc.cache >= 0 and (proc.news or step.until == 0.0):
-            on = self._on(s, p, ("observed", proc.cache, False))
-            yield Move("handles what the watch showed", p, self._proc(on, p, on.procs[p]._replace(news=False)))
+        elif proc.cache >= 0 and (proc.news or proc.woken or step.until == 0.0):
+            on = self._on(s, p, ("observed", proc.cache, False, s.rival))
+            taken = on.procs[p]._replace(news=False, woken=False)
+            yield Move("handles what the watch showed", p, self._proc(on, p, taken))
 
     def _landings(self, s: State) -> Iterator[Move]:
         for landing in s.landing:
@@ -179,7 +180,10 @@ class Moves:
     def _on(self, s: State, p: int, happened: tuple[Hashable, ...], stamp: int = 0) -> State:
         proc = s.procs[p]
         memory, step = self.m.advance(f"p{p}.{proc.generation}", proc.memory, happened, stamp)
-        return self._proc(s, p, proc._replace(memory=memory, step=step, sub=READY, doubt=False))
+        listing = proc.listing
+        if listing is not None and self.m.memories[memory].seen.changed_at == 0.0:
+            listing = listing._replace(stale=True)
+        return self._proc(s, p, proc._replace(memory=memory, step=step, sub=READY, doubt=False, listing=listing))
 
     def _look(self, s: State, p: int, proc: Proc) -> State:
         obj = self.m.objs[s.obj]

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from esa_preload_operator.domain import call, plan
+from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.local import IDLE, Answered, Calling, Claiming, LocalState, Looking, Orphaned, Storing
 from esa_preload_operator.domain.steps import (
     Ask,
     Call,
     Conflicted,
     Input,
+    JobMissing,
     Observed,
     Read,
     Returned,
     Step,
     Stored,
+    Told,
     Wait,
     Write,
 )
@@ -48,7 +51,10 @@ def _always_send(step: Call, now_monotonic: float, leads_until: float) -> bool:
 
 
 def _no_wait(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    with patch.object(call, "call_is_over_at", lambda _orphan, _rules: now.monotonic):
+    with (
+        patch.object(call, "call_is_over_at", lambda _orphan, _rules: now.monotonic),
+        patch.object(call, "repeats_at", lambda _orphan, _rules: now.monotonic),
+    ):
         return plan.advance(memory, happened, now, rules)
 
 
@@ -146,6 +152,50 @@ def _old_nonce(memory: LocalState, happened: Input, now: Moment, rules: Rules) -
     return after, step
 
 
+def _ignores_credentials(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
+    if isinstance(happened, Told):
+        happened = replace(happened, secret=memory.seen.secret)
+    return plan.advance(memory, happened, now, rules)
+
+
+def _ignores_age(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
+    if isinstance(happened, Told):
+        happened = replace(happened, began=0.0)
+    return plan.advance(memory, happened, now, rules)
+
+
+def _believes_list(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
+    if isinstance(happened, Told) and isinstance(happened.fact, JobMissing):
+        gone = Problem("InvalidJob.NotFound", "", ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND)
+        seen = replace(memory.seen, problem=gone, works=False, missing=False)
+        return replace(memory, seen=seen), Read()
+    return plan.advance(memory, happened, now, rules)
+
+
+def _without_report(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
+    with patch.object(plan, "is_news", lambda write: write.decides):
+        return plan.advance(memory, happened, now, rules)
+
+
+def _sticky_problem(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
+    after, step = plan.advance(memory, happened, now, rules)
+    if isinstance(happened, Told) and memory.seen.site is not None and after.seen.site is None:
+        after = replace(after, seen=replace(after.seen, site=memory.seen.site))
+    return after, step
+
+
+def _remembers_claim(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
+    if isinstance(happened, Observed) and memory.claimed:
+        happened = replace(happened, claimed=True)
+    return plan.advance(memory, happened, now, rules)
+
+
+def _never_blocked(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
+    concerns = tuple(concern for concern in plan.CONCERNS if concern.__name__ != "_blocked")
+    with patch.object(plan, "CONCERNS", concerns):
+        return plan.advance(memory, happened, now, rules)
+
+
 NO_CLAIM = Rulebook("recovery calls without writing a claim", advance=_no_claim)
 NO_CHECK = Rulebook("no check before sending", may_send=_always_send)
 NO_WAIT = Rulebook("recovery does not wait for the deadline", advance=_no_wait)
@@ -158,3 +208,10 @@ CLAIMS_FOREVER = Rulebook("a claim is claimed instead of called", advance=_claim
 NEW_NONCE = Rulebook("recovery signs anew", advance=_new_nonce)
 NEWER_TOKENS = Rulebook("a request that is sent again answers newer tokens", advance=_newer_tokens)
 OLD_NONCE = Rulebook("a nonce is sent again after an answer", advance=_old_nonce)
+IGNORES_CREDENTIALS = Rulebook("what other credentials tell counts", advance=_ignores_credentials)
+IGNORES_AGE = Rulebook("a list counts though the job was looked at since it began", advance=_ignores_age)
+BELIEVES_LIST = Rulebook("a job that a list lacks is gone", advance=_believes_list)
+WITHOUT_REPORT = Rulebook("conditions change with resets only", advance=_without_report)
+STICKY_PROBLEM = Rulebook("a problem of the site stays", advance=_sticky_problem)
+REMEMBERS_CLAIM = Rulebook("a claim is remembered", advance=_remembers_claim)
+NEVER_BLOCKED = Rulebook("nothing keeps a resource from acting", advance=_never_blocked)

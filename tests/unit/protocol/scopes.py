@@ -28,6 +28,8 @@ class Scope:
     """The watch shows a process versions that are older than its own last write."""
     nonce: bool = False
     """Intents name nonce and date of their calls, and ESA takes each nonce once."""
+    site: bool = False
+    """The site's list, rivals, credentials and the life of the job are part of the world."""
 
 
 A = ((0, "A"),)
@@ -87,6 +89,19 @@ NONCE = (
     Scope("nonce: source change", A_B, Left(crash=1, lose=1, new_job=1), url=0, nonce=True),
 )
 """The same with RESET_CONFIRMATION=nonce, and an ESA that takes each nonce once."""
+
+SITE = (
+    Scope("site: nothing happens", A, site=True),
+    Scope("site: list denied and allowed again", A, Left(deny=1, lose=1), site=True),
+    Scope("site: a rival comes and goes", A, Left(rival=1, crash=1), site=True),
+    Scope("site: the job vanishes and is back", A_B, Left(vanish=1), site=True),
+    Scope("site: another Secret and back", A, Left(secret=2, deny=1), site=True),
+    Scope("site: deleted in the middle", A, Left(delete=1, lose=1, crash=1), site=True),
+    Scope("site: conditions removed by hand", A, Left(forge=1, deny=1, write_lost=1), site=True),
+    Scope("site: list denied, a rival, a lost answer", A, Left(deny=1, rival=1, lose=1), site=True),
+    Scope("site: lease, pause, list denied", A, Left(deny=1, pause=1), owners=2, lease=1, site=True),
+)
+"""The same in the middle of a site."""
 
 LARGE = (
     Scope("2 owners at once: removal", A_AGAIN, Left(lose=1, remove=1), owners=2),

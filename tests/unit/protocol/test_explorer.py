@@ -4,7 +4,7 @@ import pytest
 
 from unit.protocol import mutations
 from unit.protocol.explorer import Explorer
-from unit.protocol.scopes import A_B, NONCE, SCOPES, TWO_KEYS, A, Scope
+from unit.protocol.scopes import A_B, NONCE, SCOPES, SITE, TWO_KEYS, A, Scope
 from unit.protocol.world import Left, Rulebook
 
 Record = Callable[[str, object], None]
@@ -46,9 +46,21 @@ def test_with_a_nonce_no_lost_or_late_call_is_a_second_reset(scope: Scope, recor
     assert "".join(sorted(found.excuses)) == LEFT.get(scope.name, "")
 
 
+@pytest.mark.parametrize("scope", SITE, ids=lambda scope: scope.name)
+def test_conditions_follow_the_facts_of_the_site_and_come_to_rest(scope: Scope, record_property: Record) -> None:
+    found = Explorer(scope).run()
+    record_property("states", found.states)
+
+    assert not found.fault, str(found)
+    assert set(found.excuses) <= {"0", "a"}
+
+
 SECOND = "a second reset for one request"
 UNANSWERED = "B counts as handled without a reset after it was set"
 UNDONE = "A counts as handled without a reset after it was set"
+OTHERS = "what other credentials were told is shown"
+OLD_LIST = "an old list counts more than a newer look"
+DELETED = "a resource that is being deleted is reset"
 BROKEN = (
     (mutations.NO_CLAIM, Scope("2 owners", A, Left(lose=1), owners=2), SECOND),
     (mutations.NO_CHECK, Scope("pause", A, Left(pause=1), owners=2, lease=1), SECOND),
@@ -64,6 +76,14 @@ BROKEN = (
     (mutations.NEW_NONCE, Scope("pause", A, Left(pause=1), owners=2, lease=1, split=True, nonce=True), SECOND),
     (mutations.NEWER_TOKENS, Scope("2 keys", TWO_KEYS, Left(lose=1), url=0, nonce=True), UNANSWERED),
     (mutations.OLD_NONCE, Scope("server error", A, Left(server=1), nonce=True), UNDONE),
+    (mutations.IGNORES_CREDENTIALS, Scope("Secret", (), Left(secret=2), site=True), OTHERS),
+    (mutations.IGNORES_AGE, Scope("old list", (), Left(vanish=1, forge=1), site=True), OLD_LIST),
+    (mutations.BELIEVES_LIST, Scope("old list", (), Left(vanish=2), site=True), OLD_LIST),
+    (mutations.WITHOUT_REPORT, Scope("denied", (), Left(deny=1), site=True), "Ready says Ready, not AccessDenied"),
+    (mutations.STICKY_PROBLEM, Scope("denied", (), Left(deny=1), site=True), "a circle that nothing ends"),
+    (mutations.REMEMBERS_CLAIM, Scope("rival", (), Left(rival=1), site=True), "Ready says JobClaimed, not Ready"),
+    (mutations.NEVER_BLOCKED, Scope("rival", A, Left(rival=1), site=True), "another resource's job is reset"),
+    (mutations.NEVER_BLOCKED, Scope("deleted", A, Left(delete=1), site=True), DELETED),
     (mutations.CLAIMS_FOREVER, Scope("crash", A, Left(crash=1)), "a circle that nothing ends"),
 )
 

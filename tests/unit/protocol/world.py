@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from esa_preload_operator.domain import call, plan
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.local import Claiming, LocalState, Orphaned, Storing
-from esa_preload_operator.domain.steps import Call, Input, Observed, Step, Wait, Write
+from esa_preload_operator.domain.steps import (
+    Call,
+    CredentialsChanged,
+    Input,
+    JobMissing,
+    JobTold,
+    Observed,
+    SiteFailed,
+    SiteListed,
+    Step,
+    Told,
+    Wait,
+    Write,
+)
 from esa_preload_operator.domain.values import Backoff, Moment, Phase, ResetState, Rules
 from esa_preload_operator.domain.view import Shown, View
 from support.protocol import after, ready
@@ -62,13 +75,19 @@ class Obj(NamedTuple):
     generation: int
     observed: int
     conditions: tuple[Condition, ...]
-    told: str
-    """The job whose facts the status shows."""
+    told: EsaJob
+    """What the status shows of the job."""
+    secret: str = "k1"
+    deleting: bool = False
 
 
 def new_obj() -> Obj:
     """A resource whose job was seen to work, and nobody has asked for anything."""
-    return Obj("J1", (), (), None, 1, 1, tuple(_timeless(item) for item in ready().conditions), "J1")
+    return Obj("J1", (), (), None, 1, 1, tuple(_timeless(item) for item in ready().conditions), _told("J1"))
+
+
+def _told(job_id: str, url: int | None = None) -> EsaJob:
+    return EsaJob(job_id, site_id=1, url_submitted=url or None)
 
 
 def _timeless(condition: Condition) -> Condition:
@@ -79,9 +98,14 @@ def obj_after(old: Obj, write: Write) -> Obj:
     """What the API server keeps after a write."""
     stored = after(write.view, write)
     conditions = tuple(_timeless(item) for item in stored.shown.conditions)
-    told = stored.shown.job.id if write.job is not None else old.told
-    observed = old.generation if stored.observed is None else stored.observed
-    return Obj(old.job, old.asked, write.handled, kept(write.reset), old.generation, observed, conditions, told)
+    shown = stored.shown.job
+    return old._replace(
+        handled=write.handled,
+        reset=kept(write.reset),
+        observed=old.generation if stored.observed is None else stored.observed,
+        conditions=conditions,
+        told=_told(shown.id, shown.url_submitted) if write.job is not None else old.told,
+    )
 
 
 class Proc(NamedTuple):
@@ -99,6 +123,22 @@ class Proc(NamedTuple):
     sub: int
     doubt: bool
     """When it looked, the open intent's call had been executed, its answer was lost, and the look proved nothing."""
+    listing: Listing | None = None
+    """A list of the site that is under way."""
+    told: Listing | None = None
+    """What the last list told."""
+    woken: bool = False
+    """Something around the resource has changed, so that it gets another turn."""
+
+
+class Listing(NamedTuple):
+    """What a list of the site says, and by which credentials."""
+
+    says: str
+    url: int
+    secret: str
+    stale: bool = False
+    """The process has looked at the job, or stored what it saw, since the list began."""
 
 
 READY, CHECKED, AWAITING, BROKEN = 0, 1, 2, 3
@@ -147,6 +187,12 @@ class Left(NamedTuple):
     spec: int = 0
     server: int = 0
     rekey: int = 0
+    deny: int = 0
+    rival: int = 0
+    vanish: int = 0
+    secret: int = 0
+    delete: int = 0
+    forge: int = 0
 
 
 EXECUTED, ANSWERED, SLOW = 1, 2, 4
@@ -178,6 +224,12 @@ class State(NamedTuple):
     """Nonces that ESA has received, and whether it executed their requests."""
     key: int = 0
     """The access key that calls are signed with."""
+    denied: bool = False
+    """ESA does not allow the list of the site."""
+    gone: bool = False
+    """The job does not exist."""
+    rival: bool = False
+    """An older resource acts on the same job."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +275,9 @@ class Machine:
                 handled=o.handled,
                 reset=o.reset,
                 last_reset=0.0,
-                shown=Shown(EsaJob(o.told, site_id=1), conditions=o.conditions),
+                secret=o.secret,
+                deleting=o.deleting,
+                shown=Shown(o.told, conditions=o.conditions),
             )
             self._memo[key] = self.views.id(view)
         return self._memo[key]
@@ -242,8 +296,11 @@ class Machine:
 
     def _happening(self, happened: tuple[Hashable, ...]) -> Input:
         match happened:
-            case ("observed", int(view), bool(fresh)):
-                return Observed(self.views[view], fresh=fresh)
+            case ("observed", int(view), bool(fresh), bool(claimed)):
+                return Observed(self.views[view], fresh=fresh, claimed=claimed)
+            case ("told", fact, str(job_id), str(secret), float(began)):
+                assert isinstance(fact, JobTold | JobMissing | SiteFailed | SiteListed | CredentialsChanged)
+                return Told(fact, job_id, secret, began)
             case (kind, *values):
                 assert isinstance(kind, type)
                 made: Input = kind(*(self.views[v] if isinstance(v, int) else v for v in values))

@@ -49,7 +49,10 @@
 
 {{- define "esa.imagePullSecrets" -}}
 {{- with concat (.Values.global.imagePullSecrets | default list) .Values.imagePullSecrets }}
-imagePullSecrets: {{- toYaml . | nindent 0 }}
+imagePullSecrets:
+{{- range . }}
+- name: {{ kindIs "string" . | ternary . (get (kindIs "map" . | ternary . dict) "name") }}
+{{- end }}
 {{- end -}}
 {{- end -}}
 
@@ -94,6 +97,22 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
+{{/* The port of a URL, or of a short name of ESA's endpoint */}}
+{{- define "esa.port" -}}
+{{- $url := urlParse . -}}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (eq $url.scheme "http" | ternary "80" "443") -}}
+{{- end -}}
+
+{{/* A hash of the version of `credentials.existingSecret`, where Helm sees the cluster: pods are replaced when it changes.
+     Not a hash of its contents, which would tell something about them */}}
+{{- define "esa.credentialsVersion" -}}
+{{- with .Values.credentials.existingSecret -}}
+{{- with lookup "v1" "Secret" (include "esa.namespace" $) . -}}
+{{- printf "%s %s" .metadata.uid .metadata.resourceVersion | sha256sum -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Whether to render an object of Prometheus Operator: dict "root" $ "kind" "ServiceMonitor" */}}
 {{- define "esa.monitors" -}}
 {{- $known := .root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind) -}}
@@ -116,7 +135,7 @@ annotations: {{- toYaml . | nindent 2 }}
 - name: ESA_OPERATOR_LEADER_ELECTION
   value: {{ .Values.leaderElection.enabled | quote }}
 - name: ESA_OPERATOR_LEASE_NAMESPACE
-  value: {{ include "esa.namespace" . }}
+  valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}
 - name: ESA_OPERATOR_HEALTH_PORT
   value: {{ .Values.health.port | quote }}
 - name: ESA_OPERATOR_METRICS_PORT
@@ -129,6 +148,22 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 - name: ESA_OPERATOR_ECS_RAM_ROLE
   value: {{ .Values.credentials.ecsRamRole | quote }}
+{{- with .Values.proxy.url }}
+- name: HTTPS_PROXY
+  value: {{ . }}
+{{- end }}
+{{- with .Values.proxy.noProxy }}
+- name: NO_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.caBundle.configMap }}
+- name: SSL_CERT_FILE
+  value: /etc/esa-preload-operator/{{ .Values.caBundle.key }}
+{{- end }}
+{{- with .Values.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . }}
+{{- end }}
 {{- with .Values.credentials.existingSecret }}
 - name: ALIBABA_CLOUD_ACCESS_KEY_ID
   valueFrom: {secretKeyRef: {name: {{ . }}, key: accessKeyId}}
@@ -158,10 +193,39 @@ annotations: {{- toYaml . | nindent 2 }}
   {{- end }}
   verbs: [get, list, watch]
 {{- end }}
+{{- with .Values.rbac.extraRules }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* A number without a unit gets a hint here, which a schema could not give */}}
+{{- define "esa.checkDurations" -}}
+{{- $monitors := pick .Values.metrics "serviceMonitor" "podMonitor" -}}
+{{- $all := dict -}}
+{{- $others := list "endpoint" "allowHttpEndpoint" "workers" "logFormat" "logLevel" "maxCallsPerSecond" "resetConfirmation" -}}
+{{- range $name, $value := .Values.config -}}
+{{- if not (has $name $others) -}}{{- $_ := set $all (printf "config.%s" $name) $value -}}{{- end -}}
+{{- end -}}
+{{- range $name, $monitor := $monitors -}}
+{{- range list "interval" "scrapeTimeout" -}}
+{{- $_ := set $all (printf "metrics.%s.%s" $name .) (get $monitor .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $path, $value := $all -}}
+{{- if not (regexMatch "^(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|µs|ms|s|m|h))+)$" (toString $value)) -}}
+{{- fail (printf "%s: %v is no duration; write it with its unit, such as 30s, 500ms or 1h30m" $path $value) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Values that contradict each other end the rendering with one line */}}
 {{- define "esa.check" -}}
+{{- include "esa.checkDurations" . -}}
+{{- with .Values.resetPolicy.validationActions -}}
+{{- if and (has "Deny" .) (has "Warn" .) -}}
+{{- fail "resetPolicy.validationActions: Kubernetes takes Deny or Warn, not both; what is denied is told to the user anyway" -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.watch.clusterWide .Values.watch.namespaces -}}
 {{- fail "watch.namespaces counts only with watch.clusterWide=false" -}}
 {{- end -}}

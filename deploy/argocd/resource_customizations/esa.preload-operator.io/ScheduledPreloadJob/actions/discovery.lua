@@ -1,5 +1,6 @@
--- The actions of a ScheduledPreloadJob: Reset, unless a reset is requested or under way.
+-- The actions of a ScheduledPreloadJob: Reset, unless one is requested or under way, or the operator would not look at it.
 local keys = {"resetRequested", "esa.preload-operator.io/resetRequested"}
+local deaf = {JobClaimed = true, CRDOutdated = true, InvalidSpec = true}
 local under_way = {InFlight = true, Retrying = true, Held = true}
 
 -- A token above 256 bytes is kept as its SHA-256, which can't be computed here: any such entry counts as the token's.
@@ -22,4 +23,19 @@ local function busy()
   return under_way[(status.reset or {}).phase] == true
 end
 
-return {reset = {disabled = busy(), displayName = "Reset", iconClass = "fa fa-fw fa-redo"}}
+-- Why the operator does not look at requests of this resource, where it does not.
+local function unheard()
+  local told = {}
+  for _, condition in ipairs((obj.status or {}).conditions or {}) do
+    told[condition.type] = condition
+  end
+  local reason = (told.Ready or {}).reason
+  return (told.Stalled or {}).status == "True" and deaf[reason] and reason
+end
+
+local reason = unheard()
+local name = "Reset"
+if reason then
+  name = "Reset (not possible: " .. reason .. ")"
+end
+return {reset = {disabled = busy() or reason and true or false, displayName = name, iconClass = "fa fa-fw fa-redo"}}

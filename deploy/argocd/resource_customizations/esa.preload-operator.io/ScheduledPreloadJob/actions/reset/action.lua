@@ -2,6 +2,7 @@
 local os = require("os")
 
 local keys = {"resetRequested", "esa.preload-operator.io/resetRequested"}
+local deaf = {JobClaimed = true, CRDOutdated = true, InvalidSpec = true}
 local under_way = {InFlight = true, Retrying = true, Held = true}
 
 -- A token above 256 bytes is kept as its SHA-256, which can't be computed here: any such entry counts as the token's.
@@ -24,6 +25,20 @@ local function busy()
   return under_way[(status.reset or {}).phase] == true
 end
 
+-- Why the operator does not look at requests of this resource, where it does not.
+local function unheard()
+  local told = {}
+  for _, condition in ipairs((obj.status or {}).conditions or {}) do
+    told[condition.type] = condition
+  end
+  local reason = (told.Ready or {}).reason
+  return (told.Stalled or {}).status == "True" and deaf[reason] and reason
+end
+
+local reason = unheard()
+if reason then
+  error("the operator does not look at requests of this resource: " .. reason, 0)
+end
 if busy() then
   error("a reset is already requested or under way", 0)
 end
