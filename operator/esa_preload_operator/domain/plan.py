@@ -95,7 +95,8 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, *, fresh: boo
         return _begin_write(local, step, rules)
     if not isinstance(step, Wait):
         return local, step
-    report = _sealed(Write(view, view.reset, view.handled, view.newest, job=local.seen.job), local, rules)
+    job = local.seen.job if not view.damaged else None
+    report = _sealed(Write(view, view.reset, view.handled, view.newest, job=job), local, rules)
     if not view.deleting and not local.mute and is_news(report):
         return _begin_write(local, report, rules)
     if local.seen.job is not None:  # the status says all of it
@@ -151,14 +152,11 @@ def _sealed(write: Write, local: LocalState, rules: Rules) -> Write:
 def assess(write: Write, local: LocalState, rules: Rules) -> Finding | None:
     """Return the worst of what the concerns find; None if nothing is known that the status does not say."""
     view = replace(write.view, reset=write.reset, handled=write.handled)
-    found = [*_obstacles(local, view, rules)]
     works = upkeep.finding(local, view)
-    if works is not None:
-        found.append(works)
-    about_reset = reset.finding(view, works=works is not None and works.state is State.READY)
-    if about_reset is not None:
-        found.append(about_reset)
-    decided = worst(found)
+    ready = works is not None and works.state is State.READY
+    about_reset = reset.finding(view, works=ready)
+    found = [about_reset, works] if ready else [works, about_reset]  # of a job that works the last request is told
+    decided = worst([*_obstacles(local, view, rules), *(finding for finding in found if finding is not None)])
     if works is None and decided is not None and decided.state in _GOOD:
         return None
     return decided

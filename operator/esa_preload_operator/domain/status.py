@@ -77,7 +77,7 @@ def made_a_reset(write: Write) -> bool:
 
 
 def _unobserved(view: View) -> bool:
-    return view.observed != view.generation
+    return view.observed != view.generation and not view.damaged  # what is damaged does not show it
 
 
 def _put(status: dict[str, Any], key: str, value: Any) -> None:

@@ -142,7 +142,12 @@ class CrdChanged:
     """Another CRD is installed, which may keep what the former one dropped."""
 
 
-Fact = CrdChanged | JobTold | JobMissing | SiteFailed | SiteListed | CredentialsChanged
+@dataclass(frozen=True, slots=True)
+class TurnCame:
+    """The turn under the account's rate has come, for which it was to wait long."""
+
+
+Fact = CrdChanged | TurnCame | JobTold | JobMissing | SiteFailed | SiteListed | CredentialsChanged
 
 
 @dataclass(frozen=True, slots=True)

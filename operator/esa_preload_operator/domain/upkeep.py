@@ -18,6 +18,7 @@ from esa_preload_operator.domain.steps import (
     SiteListed,
     Step,
     Told,
+    TurnCame,
     Wait,
     Write,
 )
@@ -41,6 +42,8 @@ def learn(local: LocalState, told: Told) -> LocalState:
     seen = local.seen
     if isinstance(told.fact, CrdChanged):
         return replace(local, pruned="", mute=False)
+    if isinstance(told.fact, TurnCame):
+        return replace(local, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
     if (told.job_id, told.secret) != (seen.job_id, seen.secret):
         return local
     old = told.began < seen.changed_at
@@ -77,16 +80,18 @@ def stored(seen: Seen, write: Write, now: Moment) -> Seen:
 def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> tuple[LocalState, Step | None]:
     """Look at the job if neither the status nor anything told since says that it works."""
     del rules, fresh
-    if not needs_verification(local.seen, view):
+    if not needs_verification(local, view):
         return local, None
     if now.monotonic < local.look_backoff.not_before:
         return local, Wait(local.look_backoff.not_before)
     return replace(local, call=Looking(view, settled(local.call), resets=False)), Ask(GetJob(view.job_id))
 
 
-def needs_verification(seen: Seen, view: View) -> bool:
-    """Return whether only a look can tell whether the job can be reset."""
-    return seen.missing or not (seen.works or _is_trusted(seen, view) or _is_failure_watched(seen, view))
+def needs_verification(local: LocalState, view: View) -> bool:
+    """Return whether only a look can tell whether the job can be reset, or what the status should show of it."""
+    seen = local.seen
+    shown = seen.job is not None or view.shown.job.id == view.job_id or local.mute
+    return seen.missing or not ((seen.works and shown) or _is_trusted(seen, view) or _is_failure_watched(seen, view))
 
 
 def _is_failure_watched(seen: Seen, view: View) -> bool:

@@ -76,7 +76,9 @@ class Reconciler:
         finally:
             if tracked is not None:
                 tracked.busy = False
-        if turn.view is not None and not turn.view.deleting:
+        if turn.account is not tracked.line:
+            tracked.leave_line()
+        if turn.view is not None:
             self._rest(tracked, turn.view)
         return turn.until
 
@@ -118,11 +120,20 @@ class Reconciler:
         """Let the refresh of the job's site watch over a resource that waits, and settle who acts on its job."""
         if self.registry.get(tracked.ref) is not tracked:
             return
-        if tracked.local.seen.works or (view.shown.ready and view.shown.job.id == view.job_id):
-            replaced = self.registry.confirm(tracked)
-            if replaced is not None:
-                self.wake(replaced.ref)
+        if view.deleting:
+            self.refresher.untrack(tracked.ref)
+            return
+        self._confirm(tracked, view)
         self.refresher.track(tracked, view)
+
+    def _confirm(self, tracked: TrackedResource, view: View) -> None:
+        """Let a resource that has seen its job go before those that have not."""
+        if not (tracked.local.seen.works or has_adopted(view)):
+            return
+        replaced = self.registry.confirm(tracked)
+        if replaced is not None:
+            replaced.in_line = None  # at its turn it is to be judged anew
+            self.wake(replaced.ref)
 
     def upsert(self, ref: ObjectRef, view: View) -> TrackedResource:
         """Return what is known of a resource, anew if another object has taken the name."""
@@ -132,16 +143,21 @@ class Reconciler:
             tracked = None
         if tracked is None:
             tracked = self.registry.put(TrackedResource(ref, view.uid, view.created, view.job_id))
-        tracked.secret = view.secret
+        self._confirm(tracked, view)
         tracked.version = max(tracked.version, view.version)
         return tracked
 
     def forget(self, ref: ObjectRef) -> None:
         """Forget a resource that is gone, and wake the one that acts on its job now."""
-        tracked = self.registry.drop(ref)
+        tracked = self.registry.get(ref)
+        acted = tracked is not None and self.registry.owner_of(tracked.job_id) is tracked
+        self.registry.drop(ref)
         self.refresher.untrack(ref)
-        heir = self.registry.owner_of(tracked.job_id) if tracked is not None else None
-        if heir is not None:
+        if tracked is None:
+            return
+        tracked.leave_line()
+        heir = self.registry.owner_of(tracked.job_id)
+        if acted and heir is not None:
             self.wake(heir.ref)
 
     def tell(self, tracked: TrackedResource, fact: Fact) -> None:

@@ -23,6 +23,8 @@ from esa_preload_operator.domain.steps import (
     Step,
     Stored,
     Tell,
+    Told,
+    TurnCame,
     Wait,
     Write,
 )
@@ -91,7 +93,8 @@ class Runner:
             raise LeadershipLostError
 
     def observed(self, tracked: TrackedResource, view: View, *, fresh: bool) -> Observed:
-        """Return the input for a version of the resource."""
+        """Return the input for a version of the resource, which may also show what became of a lost write."""
+        self.writer.announce_late(tracked, view)
         owner = self.registry.owner_of(view.job_id)
         return Observed(view, fresh=fresh, claimed=owner is not None and owner is not tracked)
 
@@ -129,15 +132,17 @@ class Runner:
         if view.uid != tracked.uid:  # another object has the name now, and its own event
             raise GoneError
         tracked.version = max(tracked.version, view.version)
-        self.writer.announce_late(tracked, view)
         return self.observed(tracked, view, fresh=True)
 
     async def _ask(self, turn: Turn, query: GetJob, rules: Rules) -> Returned | Wait:
         ref, secret = turn.tracked.ref, turn.tracked.local.seen.secret
         try:
             turn.account = account = await self.accounts.account(ref.namespace, secret)
-            if not account.admit(ref, query.calls, lambda: self.resume(ref)):
+            if turn.tracked.line is not account:
+                turn.tracked.leave_line()
+            if not account.admit(ref, query.calls, lambda: self._resume(turn.tracked)):
                 return self._in_line(turn, account, query)
+            turn.tracked.line = None
             job = await account.get_job(query.job_id)
         except EsaError as error:
             logger.warning("%s: cannot look at job %s: %s", ref, query.job_id, error.problem)
@@ -146,6 +151,7 @@ class Runner:
 
     def _in_line(self, turn: Turn, account: EsaAccount, query: GetJob) -> Returned | Wait:
         """Wait for the turn under the account's rate; a long wait shows in the status."""
+        turn.tracked.line = account
         seconds = account.wait_estimate(turn.tracked.ref) or 0.0
         if seconds < LONG_WAIT and turn.view is not None:
             turn.tracked.in_line = turn.view, Ask(query)
@@ -158,8 +164,15 @@ class Runner:
                 ErrorClass.TRANSIENT,
                 Reason.THROTTLED,
                 Delivery.NEVER_SENT,
+                retry_after=LONG_WAIT,
             )
         )
+
+    def _resume(self, tracked: TrackedResource) -> None:
+        if tracked.in_line is None:
+            now = self.clock.monotonic()
+            tracked.told = (*tracked.told, Told(TurnCame(), tracked.job_id, tracked.secret, now))
+        self.resume(tracked.ref)
 
     def _new_signing(self, account: EsaAccount) -> Signing:
         return Signing(nonce=uuid.uuid4().hex, date=format_time(self.clock.wall()), signer=account.signer)
