@@ -16,7 +16,7 @@ import yaml
 ROOT: Final = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "operator")]
 
-from esa_preload_operator.domain.conditions import TABLE, State, Verdict, judged  # noqa: E402 - the path comes first
+from esa_preload_operator.domain.conditions import TABLE, Finding, State, judged  # noqa: E402 - the path comes first
 from esa_preload_operator.domain.errors import Reason  # noqa: E402 - the same
 from esa_preload_operator.resources.job import (  # noqa: E402 - the same
     API_VERSION,
@@ -85,7 +85,7 @@ class Case:
             job_id="665d3af3621bccf3fe29e1a4",
             reset=ResetStatus(phase=self.phase, tokens=self.taken) if self.phase else None,
             handled_resets=self.handled,
-            conditions=judged([], Verdict(self.state, self.reason, self.message), 1, self.since),
+            conditions=judged([], Finding(self.state, self.reason, self.message), 1, self.since),
         )
         spec: dict[str, Any] = {"jobId": "665d3af3621bccf3fe29e1a4", "minResetInterval": "0s"}
         if self.suspend:
@@ -95,7 +95,7 @@ class Case:
             "kind": KIND,
             "metadata": meta,
             "spec": spec,
-            "status": status.model_dump(by_alias=True, exclude_none=True),
+            "status": status.model_dump(by_alias=True, exclude_none=True, exclude={"handled_times"}),
         }
 
     def expected(self) -> dict[str, str]:
@@ -108,7 +108,12 @@ _RESETTING = (State.RESETTING, Reason.RESETTING, "resetting ESA job 665d3af3621b
 _THROTTLED = (State.WAITING, Reason.THROTTLED, "Throttling: slow down (request R1)")
 _DENIED = (State.BLOCKED, Reason.ACCESS_DENIED, "NoPermission: no permission (request R1)")
 _GONE = (State.STALLED, Reason.JOB_NOT_FOUND, "InvalidJob.NotFound: no such job (request R1)")
-_CLAIMED = (State.STALLED, Reason.JOB_CLAIMED, "JobClaimed: another resource has this job")
+_CLAIMED = (
+    State.STALLED,
+    Reason.JOB_CLAIMED,
+    "spec.jobId 665d3af3621bccf3fe29e1a4 belongs to an older resource; delete one of the two resources",
+)
+_UNREADABLE = (State.STALLED, Reason.STATUS_UNREADABLE, "cannot read status.reset.trigger")
 _ONE, _TWO = {RESET_KEY: "deploy-1"}, {RESET_KEY: "deploy-2"}
 _LONG = {RESET_KEY: "x" * 257}
 _TOOL = {RESET_KEY_PREFIXED: LONG_AGO}
@@ -140,9 +145,10 @@ CASES: Final[dict[str, Case]] = {
     ),
     "asked-again": Case(*_READY, phase="Succeeded", asked=_ONE, taken=_ONE, health="Progressing", shown=NOT_TAKEN),
     "claimed": Case(*_CLAIMED, asked=_ONE),
+    "unreadable": Case(*_UNREADABLE, asked=_ONE),
 }
 BUSY: Final = ("requested", "requested-by-a-tool", "resetting", "held", "throttled", "denied", "asked-again")
-DEAF: Final = ("claimed",)
+DEAF: Final = ("claimed", "unreadable")
 IDLE: Final = ("pending", "ready", "suspended", "succeeded", "long-token", "withdrawn", "failed")
 
 

@@ -21,13 +21,13 @@ from esa_preload_operator.runtime.queue import WorkQueue
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from esa_preload_operator.runtime.queue import Body
+    from esa_preload_operator.domain.view import View
 
 
 @dataclass
 class Probed:
     health: Health
-    queue: WorkQueue
+    queue: WorkQueue[View]
     health_url: str
     metrics_url: str
     client: aiohttp.ClientSession
@@ -51,7 +51,7 @@ async def served(
     caplog: pytest.LogCaptureFixture, *, watch_limit: float = 60.0, work_limit: float = 60.0
 ) -> AsyncIterator[Probed]:
     metrics = Metrics("1.2.3")
-    queue = WorkQueue(metrics)
+    queue: WorkQueue[View] = WorkQueue(metrics)
     health = Health(queue, metrics, work_limit=work_limit, watch_limit=watch_limit)
     with caplog.at_level(logging.INFO):
         close = await serve(health, health_port=0, metrics_port=0)
@@ -141,7 +141,7 @@ async def test_a_silent_watch_of_the_leader_fails_both_until_it_shows_life(caplo
 async def test_a_hung_worker_fails_both_and_an_idle_queue_does_not(caplog: pytest.LogCaptureFixture) -> None:
     hanging = asyncio.Event()
 
-    async def work(_ref: ObjectRef, _body: Body | None) -> float | None:
+    async def work(_ref: ObjectRef, _view: View | None) -> float | None:
         await hanging.wait()
         return None
 

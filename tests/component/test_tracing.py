@@ -11,16 +11,17 @@ import pytest
 
 from esa_preload_operator.domain.errors import VersionConflictError
 from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.runtime.tracing import ENDPOINT, NoTraces, Traces, open_traces
 from support.otlp import attributes, receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from esa_preload_operator.runtime.queue import Body
     from support.otlp import Receiver
 
 REF = ObjectRef("web", "nightly")
+SEEN = View(uid="u", version=7, job_id="665d")
 
 
 @pytest.fixture
@@ -47,14 +48,14 @@ async def test_calls_reads_and_writes_are_spans_within_their_reconcile(collector
     observe = traces.observing(lambda action, code, seconds: seen.append((action, code, seconds)))
     store = traces.store(Refusing())
 
-    async def work(ref: ObjectRef, body: Body | None) -> float | None:
-        assert body == {"kind": "x"}
+    async def work(ref: ObjectRef, view: View | None) -> float | None:
+        assert view is SEEN
         assert await store.read(ref) is None
         observe("GetScheduledPreloadJob", "OK", 0.5)
         observe("ResetScheduledPreloadJob", "Throttling.User", 0.1)
         return 4.5
 
-    assert await traces.work(work)(REF, {"kind": "x"}) == 4.5
+    assert await traces.work(work)(REF, SEEN) == 4.5
     assert [call[:2] for call in seen] == [
         ("GetScheduledPreloadJob", "OK"),
         ("ResetScheduledPreloadJob", "Throttling.User"),
@@ -84,8 +85,8 @@ async def test_calls_reads_and_writes_are_spans_within_their_reconcile(collector
 async def test_of_an_error_the_type_leaves_and_never_the_text(collector: Receiver) -> None:
     traces = open_traces("1.2.3")
 
-    async def work(ref: ObjectRef, body: Body | None) -> float | None:
-        del ref, body
+    async def work(ref: ObjectRef, view: View | None) -> float | None:
+        del ref, view
         raise VersionConflictError("a secret text")
 
     with pytest.raises(VersionConflictError, match="a secret text"):
@@ -103,8 +104,8 @@ async def test_a_receiver_that_is_away_keeps_nobody(monkeypatch: pytest.MonkeyPa
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     traces = open_traces("1")
 
-    async def work(ref: ObjectRef, body: Body | None) -> float | None:
-        del ref, body
+    async def work(ref: ObjectRef, view: View | None) -> float | None:
+        del ref, view
         return None
 
     assert await traces.work(work)(REF, None) is None

@@ -17,12 +17,25 @@ from lupa.lua51 import LuaError
 
 from esa_preload_operator.domain import errors
 from esa_preload_operator.domain.cleaning import format_time, parse_time
-from esa_preload_operator.domain.conditions import BLOCKING, DEGRADED_AFTER, TABLE, State, judged, verdict_of
+from esa_preload_operator.domain.conditions import (
+    BLOCKING,
+    DEGRADED_AFTER,
+    TABLE,
+    Finding,
+    State,
+    finding_for,
+    finding_of,
+    judged,
+)
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.reset_values import Phase, ResetState, Write
-from esa_preload_operator.domain.status import composed, refreshed, troubled, view_of
+from esa_preload_operator.domain.local import LocalState, Seen
+from esa_preload_operator.domain.plan import assess
+from esa_preload_operator.domain.status import status_after
+from esa_preload_operator.domain.steps import Write
 from esa_preload_operator.domain.tokens import normalise
+from esa_preload_operator.domain.values import Phase, ResetState, Rules
+from esa_preload_operator.domain.view import View, view_of
 from esa_preload_operator.esa import codes
 from esa_preload_operator.esa.accounts import Policy
 from esa_preload_operator.resources.job import (
@@ -57,13 +70,23 @@ PROBLEMS = [
         (ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE),
         *((ErrorClass.BLOCKED, reason) for reason in sorted(BLOCKING)),
         (ErrorClass.BLOCKED, Reason.CRD_OUTDATED),
+        (ErrorClass.TERMINAL, Reason.STATUS_UNREADABLE),
         (ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND),
         (ErrorClass.TERMINAL, Reason.JOB_CLAIMED),
         (ErrorClass.TERMINAL, Reason.INVALID_JOB_ID),
         (ErrorClass.TERMINAL, Reason.INVALID_SPEC),
     ]
 ]
+DEAF = {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.INVALID_SPEC, Reason.STATUS_UNREADABLE}
+"""Reasons of resources whose requests the operator does not look at."""
+OWN = {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.STATUS_UNREADABLE}
+"""Reasons that are no answers of ESA."""
+RULES = Rules("me")
+TOLD = Seen("job1", job=EsaJob("job1"), works=True)
+"""What is known after ESA has told about the job."""
+
 problems = st.sampled_from(PROBLEMS)
+answers = st.sampled_from([problem for problem in PROBLEMS if problem.reason not in OWN])
 tokens = st.sampled_from(["t1", "t2", "2026-01-01T00:00:00Z", "x" * 256, "sha256:abc"])
 asked_maps = st.dictionaries(st.sampled_from(RESET_KEYS), tokens, max_size=2)
 
@@ -84,10 +107,15 @@ def resource(status: Status | None = None, asked: dict[str, str] | None = None, 
     return ScheduledPreloadJob.model_validate(body).model_copy(update={"status": status or Status()})
 
 
-def live(job: ScheduledPreloadJob, status: Status | None = None) -> dict[str, Any]:
+def live(job: ScheduledPreloadJob, status: dict[str, Any] | None = None) -> dict[str, Any]:
     """The object as Argo CD reads it."""
-    job = job if status is None else job.model_copy(update={"status": status})
-    return job.model_dump(by_alias=True, exclude_none=True)
+    body: dict[str, Any] = job.model_dump(by_alias=True, exclude_none=True)
+    return body if status is None else body | {"status": status}
+
+
+def report(view: View, finding: Finding | None = None, job: EsaJob | None = None) -> Write:
+    """A write that changes nothing of the reset."""
+    return Write(view, view.reset, view.handled, view.newest, finding=finding, job=job)
 
 
 def health(obj: dict[str, Any]) -> str:
@@ -108,9 +136,8 @@ def disabled(obj: dict[str, Any]) -> bool:
 def test_each_state_has_the_health_of_its_row(state: State) -> None:
     reasons = BLOCKING if state is State.BLOCKED else {Reason.READY, Reason.JOB_NOT_FOUND, Reason.THROTTLED}
     for reason in reasons:
-        verdict = replace(verdict_of(PROBLEMS[0]), state=state, reason=reason)
-        conditions = judged([], verdict, 2, format_time(WALL - DEGRADED_AFTER))
-        obj = live(resource(), Status(observed_generation=2, conditions=conditions))
+        conditions = judged([], Finding(state, reason, "text"), 2, format_time(WALL - DEGRADED_AFTER))
+        obj = live(resource(Status(observed_generation=2, conditions=conditions)))
         assert health(obj) == TABLE[state].argo_health, reason
 
 
@@ -118,11 +145,11 @@ def test_each_state_has_the_health_of_its_row(state: State) -> None:
 @settings(deadline=None)
 def test_a_problem_shows_as_the_table_says_once_it_has_lasted(before: Status, problem: Problem, age: int) -> None:
     job = resource(before)
-    status = troubled(job, problem, WALL - age)
-    state = verdict_of(problem).state
-    since = next(each.last_transition_time for each in status.conditions if each.type == "Ready")
-    expected = TABLE[state].argo_health
-    if state is State.BLOCKED and since > format_time(WALL - DEGRADED_AFTER):
+    finding = finding_of(problem)
+    status = status_after(report(view_of(live(job)), finding), WALL - age)
+    since = next(each["lastTransitionTime"] for each in status["conditions"] if each["type"] == "Ready")
+    expected = TABLE[finding.state].argo_health
+    if finding.state is State.BLOCKED and since > format_time(WALL - DEGRADED_AFTER):
         expected = "Progressing"
     assert health(live(job, status)) == expected
 
@@ -130,37 +157,77 @@ def test_a_problem_shows_as_the_table_says_once_it_has_lasted(before: Status, pr
 @given(statuses)
 @settings(deadline=None)
 def test_a_job_that_esa_tells_about_is_healthy_unless_a_reset_has_a_word_in_it(before: Status) -> None:
-    before = before.model_copy(update={"reset": None})
-    job = resource(before)
-    assert health(live(job, refreshed(job, EsaJob("job1"), WALL))) == "Healthy"
+    job = resource(before.model_copy(update={"reset": None}))
+    write = report(view_of(live(job)), job=EsaJob("job1"))
+    finding = assess(write, LocalState("u", seen=TOLD), RULES)
+    assert health(live(job, status_after(replace(write, finding=finding), WALL))) == "Healthy"
 
 
-@given(st.data(), st.sampled_from(Phase), st.none() | problems, st.booleans())
+def expected_finding(reset: ResetState, problem: Problem | None, *, seen: bool) -> Finding:
+    """What a resource without conditions is in: of the look and the reset the worse one, and good only if ESA told."""
+    found = [Finding(State.PENDING, Reason.PENDING, "")]
+    if seen:
+        found = [Finding(State.READY, Reason.READY, "")]
+    elif problem is not None:
+        found = [finding_of(problem)]
+    if reset.phase == Phase.HELD:
+        found.append(Finding(State.HELD, Reason.HELD, ""))
+    elif reset.phase == Phase.IN_FLIGHT and not reset.reason:
+        found.append(Finding(State.RESETTING, Reason.RESETTING, ""))
+    elif reset.phase in {Phase.IN_FLIGHT, Phase.RETRYING} or (
+        reset.phase == Phase.FAILED and (not seen or reset.reason == Reason.INVALID_SPEC)
+    ):
+        found.append(finding_for(reset.reason, ""))
+    return max(found, key=lambda finding: list(State).index(finding.state))
+
+
+@pytest.mark.parametrize("phase", Phase)
+@given(data=st.data(), problem=st.none() | answers, answer=st.none() | answers, seen=st.booleans())
 @settings(deadline=None)
 def test_whatever_the_reset_protocol_writes_shows_as_the_table_and_the_open_request_say(
-    data: st.DataObject, phase: Phase, problem: Problem | None, seen: bool
+    data: st.DataObject, phase: Phase, problem: Problem | None, answer: Problem | None, seen: bool
 ) -> None:
     before = data.draw(statuses)
     asked, taken, handled = (data.draw(asked_maps) for _ in range(3))
     job = resource(before.model_copy(update={"conditions": []}), asked)
-    record = ResetState(phase, "job1", tokens=tuple(sorted(taken.items())), message="m")
-    write = Write(
-        view_of(job), record, tuple(sorted(handled.items())), job=EsaJob("job1") if seen else None, problem=problem
-    )
-    status = composed(job, write, WALL - DEGRADED_AFTER)
+    if phase in {Phase.RETRYING, Phase.FAILED} and answer is None:
+        answer = PROBLEMS[0]
+    reset = ResetState(phase, "job1", tokens=tuple(sorted(taken.items())), generation=2, message="m")
+    if answer is not None and phase in {Phase.IN_FLIGHT, Phase.RETRYING, Phase.FAILED}:
+        reset = replace(reset, reason=str(answer.reason))
+    write = Write(view_of(live(job)), reset, tuple(sorted(handled.items())), job=EsaJob("job1") if seen else None)
+    finding = assess(write, LocalState("u", seen=TOLD if seen else Seen("job1", problem=problem)), RULES)
+    status = status_after(replace(write, finding=finding), WALL - DEGRADED_AFTER)
     under_way = phase in {Phase.IN_FLIGHT, Phase.RETRYING, Phase.HELD}
     unheard = {
         key for key, token in asked.items() if token not in {handled.get(key), taken.get(key) if under_way else ""}
     }
-    if problem is not None:
-        state = verdict_of(problem).state
-    elif not seen or phase is Phase.FAILED:
-        state = State.PENDING
-    else:
-        state = {Phase.IN_FLIGHT: State.RESETTING, Phase.HELD: State.HELD}.get(phase, State.READY)
-    deaf = problem is not None and problem.reason in {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.INVALID_SPEC}
-    expected = "Progressing" if unheard and not deaf else TABLE[state].argo_health
-    assert health(live(job, status)) == expected
+    expected = expected_finding(reset, problem, seen=seen)
+    deaf = expected.reason in DEAF
+    assert health(live(job, status)) == ("Progressing" if unheard and not deaf else TABLE[expected.state].argo_health)
+
+
+OBSTACLES: dict[Reason, tuple[dict[str, Any], LocalState, Rules]] = {
+    Reason.JOB_CLAIMED: ({}, LocalState("u", claimed=True), RULES),
+    Reason.CRD_OUTDATED: ({}, LocalState("u"), replace(RULES, crd_lacks="status.handledTimes")),
+    Reason.INVALID_SPEC: ({"spec": {"jobId": 7}}, LocalState("u"), RULES),
+    Reason.STATUS_UNREADABLE: ({"status": {"reset": {"trigger": None}}}, LocalState("u"), RULES),
+}
+
+
+@pytest.mark.parametrize("reason", OBSTACLES)
+@given(before=statuses, asked=asked_maps)
+@settings(deadline=None)
+def test_what_keeps_the_operator_from_looking_at_requests_is_degraded_whatever_is_asked_for(
+    reason: Reason, before: Status, asked: dict[str, str]
+) -> None:
+    parts, local, rules = OBSTACLES[reason]
+    obj = live(resource(before, asked)) | parts
+    write = report(view_of(obj))
+    finding = assess(write, local, rules)
+    assert finding is not None
+    assert finding.reason == reason
+    assert health(obj | {"status": status_after(replace(write, finding=finding), WALL)}) == "Degraded"
 
 
 @given(statuses, asked_maps, st.integers(0, 3))
@@ -198,7 +265,7 @@ def test_every_error_that_the_account_heals_turns_degraded_and_no_other() -> Non
 
 
 def settled(state: State = State.READY, reason: Reason = Reason.READY, since: float = 0.0, **fields: Any) -> Status:
-    conditions = judged([], replace(verdict_of(PROBLEMS[0]), state=state, reason=reason), 2, format_time(since))
+    conditions = judged([], Finding(state, reason, "text"), 2, format_time(since))
     return Status(observed_generation=2, conditions=conditions, **fields)
 
 
@@ -209,7 +276,7 @@ def settled(state: State = State.READY, reason: Reason = Reason.READY, since: fl
 def test_ten_minutes_are_ten_minutes_in_every_time_zone(zone: Any, wall: float) -> None:
     script = Sandbox(HEALTH, zone=zone, clock=lambda: wall)
     for age, expected in ((0, "Progressing"), (599, "Progressing"), (600, "Degraded"), (601, "Degraded")):
-        obj = live(resource(), settled(State.BLOCKED, Reason.ACCESS_DENIED, wall - age))
+        obj = live(resource(settled(State.BLOCKED, Reason.ACCESS_DENIED, wall - age)))
         assert script.run(obj)["status"] == expected, age
 
 
@@ -228,19 +295,19 @@ def test_a_request_is_progressing_until_it_is_handled_under_its_own_key(key: str
 
 
 @pytest.mark.parametrize(
-    "reason", [problem.reason for problem in PROBLEMS if verdict_of(problem).state is State.STALLED]
+    "reason", [problem.reason for problem in PROBLEMS if finding_of(problem).state is State.STALLED]
 )
 def test_a_new_request_on_a_stalled_resource_is_progressing_unless_nobody_will_look_at_it(reason: Reason) -> None:
-    deaf = reason in {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.INVALID_SPEC}
+    deaf = reason in DEAF
     obj = live(resource(settled(State.STALLED, reason), {RESET_KEY: "t1"}))
     assert health(obj) == ("Degraded" if deaf else "Progressing")
 
 
 @pytest.mark.parametrize(
-    "reason", [problem.reason for problem in PROBLEMS if verdict_of(problem).state is State.STALLED]
+    "reason", [problem.reason for problem in PROBLEMS if finding_of(problem).state is State.STALLED]
 )
 def test_the_action_is_disabled_with_the_reason_where_nobody_would_look_at_it(reason: Reason) -> None:
-    deaf = reason in {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.INVALID_SPEC}
+    deaf = reason in DEAF
     obj = live(resource(settled(State.STALLED, reason)))
     assert disabled(obj) == deaf
     name = discovery_script.run(obj)["reset"]["displayName"]

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from esa_preload_operator.domain.conditions import TABLE, State, judged, verdict_of
-from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
+from esa_preload_operator.domain.conditions import TABLE, Finding, State, judged
+from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.tokens import normalise
 from esa_preload_operator.resources.job import API_VERSION, GROUP, KIND, RESET_KEY, RESET_KEYS, Status
 from support.chart import CHART, VERSION, render
@@ -25,7 +25,8 @@ SCRIPTS: Final = ROOT / "deploy" / "argocd" / "resource_customizations" / GROUP 
 OPERATOR, WEBSITE = yaml.safe_load_all((FOLDER / "kustomizations.yaml").read_text())
 REPOSITORY, RELEASE = yaml.safe_load_all((FOLDER / "operator" / "helmrelease.yaml").read_text())
 (CHECK,) = WEBSITE["spec"]["healthCheckExprs"]
-STALLED: Final = (Reason.JOB_NOT_FOUND, Reason.JOB_CLAIMED, Reason.INVALID_JOB_ID, Reason.INVALID_SPEC)
+DEAF: Final = (Reason.JOB_CLAIMED, Reason.INVALID_SPEC, Reason.CRD_OUTDATED, Reason.STATUS_UNREADABLE)
+STALLED: Final = (Reason.JOB_NOT_FOUND, Reason.INVALID_JOB_ID, *DEAF)
 ARGO: Final = {"Healthy": "Current", "Progressing": "InProgress", "Suspended": "Current"}
 
 
@@ -40,10 +41,7 @@ def judge(*objects: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def resource(state: State, reason: Reason = Reason.READY, asked: str = "", **status: Any) -> dict[str, Any]:
-    problem = Problem("Code", "text", ErrorClass.TRANSIENT, reason)
-    verdict = verdict_of(problem)
-    verdict = type(verdict)(state, reason, verdict.message)
-    conditions = judged([], verdict, 1, "2026-01-01T00:00:00Z")
+    conditions = judged([], Finding(state, reason, "text"), 1, "2026-01-01T00:00:00Z")
     found = Status(observed_generation=1, conditions=conditions).model_dump(by_alias=True, exclude_none=True)
     metadata: dict[str, Any] = {"name": "nightly", "namespace": "website", "generation": 1}
     if asked:
@@ -99,7 +97,7 @@ def test_a_long_token_counts_as_handled_and_a_short_one_of_many_bytes_is_compare
 
 @pytest.mark.parametrize("reason", STALLED)
 def test_a_request_on_a_stalled_resource_is_in_progress_unless_nobody_will_look_at_it(reason: Reason) -> None:
-    deaf = reason in {Reason.JOB_CLAIMED, Reason.INVALID_SPEC}
+    deaf = reason in DEAF
     found = judge(resource(State.STALLED, reason, asked="t1"))
     assert found[0]["expressions"] == ("Failed" if deaf else "InProgress")
 

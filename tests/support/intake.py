@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from esa_preload_operator.runtime.health import Health
-from esa_preload_operator.runtime.intake import Intake, identify
+from esa_preload_operator.runtime.intake import Intake
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
 from esa_preload_operator.services.registry import Registry, TrackedResource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from esa_preload_operator.domain.ports import ObjectRef
+    from esa_preload_operator.domain.view import View
     from esa_preload_operator.services.reconcile import Reconciler
 
 
@@ -26,23 +25,22 @@ def body(name: str = "j1", version: object = 5, uid: str = "u1", **metadata: Any
 
 @dataclass
 class Looker:
-    """Stands where the reconciler does; names in `broken` raise, those in `idle` need nothing."""
+    """Stands where the reconciler does: names in `broken` raise, those in `answers` need what stands there."""
 
     registry: Registry
     broken: dict[str, Exception] = field(default_factory=dict)
-    idle: set[str] = field(default_factory=set)
+    answers: dict[str, bool | float] = field(default_factory=dict)
     looked: list[tuple[str, int]] = field(default_factory=list)
 
-    def glance(self, obj: Mapping[str, Any]) -> bool:
-        ref, uid, version = identify(obj)
+    def needs_work(self, ref: ObjectRef, view: View) -> bool | float:
         if ref.name in self.broken:
             raise self.broken[ref.name]
         record = self.registry.get(ref)
-        if record is None or record.uid != uid:
-            record = self.registry.put(TrackedResource(ref, uid, "2026-01-01T00:00:00Z", "665d"))
-        record.version = version
-        self.looked.append((ref.name, version))
-        return ref.name in self.idle
+        if record is None or record.uid != view.uid:
+            record = self.registry.put(TrackedResource(ref, view.uid, view.created, view.job_id))
+        record.version = view.version
+        self.looked.append((ref.name, view.version))
+        return self.answers.get(ref.name, True)
 
     def forget(self, ref: ObjectRef) -> None:
         self.registry.drop(ref)
@@ -59,6 +57,10 @@ class Hall:
     metrics: Metrics
     added: list[str]
     """Names that were queued, with a ! for urgent ones and a ? for those that are to be read."""
+    views: dict[str, View]
+    """What the worker of a name gets."""
+    due: list[tuple[str, float]]
+    """Names that come back later, and when on the monotonic clock."""
 
     def list(self, *bodies: Any, scope: str = "") -> None:
         """Deliver a whole list."""
@@ -66,20 +68,27 @@ class Hall:
         self.intake.listed(scope, (), begins=False, ends=True)
 
 
-class RecordingQueue(WorkQueue):
+class RecordingQueue(WorkQueue["View"]):
     """Records what is added."""
 
     added: list[str]
+    views: dict[str, View]
+    due: list[tuple[str, float]]
 
-    def add(self, ref: ObjectRef, body: Mapping[str, Any] | None = None, *, urgent: bool = True) -> None:
-        self.added.append(ref.name + "!" * urgent + "?" * (body is None))
+    def add(self, ref: ObjectRef, item: View | None = None, *, urgent: bool = False) -> None:
+        self.added.append(ref.name + "!" * urgent + "?" * (item is None))
+        if item is not None:
+            self.views[ref.name] = item
+
+    def add_at(self, ref: ObjectRef, moment: float, *, urgent: bool = False) -> None:
+        self.due.append((ref.name + "!" * urgent, moment))
 
 
 def new_hall(*namespaces: str) -> Hall:
     registry, metrics = Registry(), Metrics("1")
     queue = RecordingQueue(metrics)
-    queue.added = []
+    queue.added, queue.views, queue.due = [], {}, []
     health = Health(queue, metrics, work_limit=60)
     looker = Looker(registry)
     intake = Intake(namespaces, registry, cast("Reconciler", looker), queue, health, metrics)
-    return Hall(intake, looker, registry, health, metrics, queue.added)
+    return Hall(intake, looker, registry, health, metrics, queue.added, queue.views, queue.due)

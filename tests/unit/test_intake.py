@@ -14,7 +14,7 @@ from support.intake import Hall, body, new_hall
 if TYPE_CHECKING:
     from esa_preload_operator.services.registry import TrackedResource
 
-ASKS = {"annotations": {"resetRequested": "t1"}}
+ASKS: dict[str, Any] = {"annotations": {"resetRequested": "t1"}}
 DENIED = Trouble("HTTP 403", "HTTP 403 Forbidden", denied=True)
 
 
@@ -38,6 +38,19 @@ def record(hall: Hall, name: str = "j1") -> TrackedResource:
 def test_those_that_ask_for_a_reset_go_first(hall: Hall) -> None:
     hall.list(body("a", 1, "a"), body("b", 2, "b", **ASKS), body("c", 3, "c"))
     assert hall.added == ["b!", "a", "c"]
+
+
+def test_a_worker_gets_what_was_decided_on(hall: Hall) -> None:
+    hall.intake.observe(body(version=5, **ASKS))
+    assert hall.added == ["j1!"]
+    assert (hall.views["j1"].version, hall.views["j1"].asked) == (5, (("resetRequested", "t1"),))
+
+
+def test_what_needs_nothing_is_not_queued_and_what_is_due_later_comes_back_then(hall: Hall) -> None:
+    hall.looker.answers = {"idle": False, "held": 1234.5}
+    hall.list(body("idle", 1, "a"), body("held", 2, "b"), body("c", 3, "c"))
+    assert hall.added == ["c"]
+    assert hall.due == [("held", 1234.5)]
 
 
 def test_a_version_that_was_seen_is_no_news(hall: Hall) -> None:
@@ -70,6 +83,23 @@ def test_resources_that_are_not_adopted_wait_until_all_are_listed() -> None:
     assert hall.added == ["a?"]
 
 
+def test_a_resource_that_is_not_adopted_is_read_after_all_are_listed_even_if_it_would_be_due_later() -> None:
+    hall = new_hall("team", "other")
+    hall.looker.answers["a"] = 1234.5
+    hall.list(body("a", 1, "a"), scope="team")
+    assert hall.due == []
+    hall.list(scope="other")
+    assert hall.added == ["a?"]
+
+
+@pytest.mark.parametrize(("reason", "waits"), [("AccessDenied", False), ("JobClaimed", True)])
+def test_a_resource_that_acts_on_its_job_already_waits_for_no_other_namespace(reason: str, *, waits: bool) -> None:
+    hall = new_hall("team", "other")
+    ready = {"type": "Ready", "status": "False", "reason": reason, "message": "m", "lastTransitionTime": "t"}
+    hall.list(body("a", 1, "a") | {"status": {"jobId": "665d", "conditions": [ready]}}, scope="team")
+    assert hall.added == ([] if waits else ["a"])
+
+
 # --- one object that is broken ------------------------------------------------------------------------------------
 
 MALFORMED: dict[str, Any] = {
@@ -78,7 +108,6 @@ MALFORMED: dict[str, Any] = {
     "version has too many digits": body("bad", "9" * 5000),
     "uid is missing": body("bad", uid=""),
     "annotations are no map": body("bad", 5, annotations=["x"]),
-    "status is no map": body("bad", 5) | {"status": ["x"]},
 }
 NAMELESS: dict[str, Any] = {
     "no metadata": {"spec": {}},
@@ -102,6 +131,18 @@ def test_a_malformed_object_is_logged_once_and_read_and_keeps_no_other_waiting(
     assert [each.getMessage().split(":")[0] for each in caplog.records if each.levelno >= logging.WARNING] == [
         "team/bad"
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "damaged"),
+    [(["x"], "status"), ({"handledResets": ["x"]}, "status.handledResets"), ({"reset": {"tokens": 1}}, "status.reset")],
+)
+def test_a_status_that_cannot_be_read_is_handed_on_with_the_field_named_and_keeps_no_other_waiting(
+    hall: Hall, status: Any, damaged: str
+) -> None:
+    hall.list(body("a", 1, "a"), body("bad", 5, "bad") | {"status": status}, body("b", 2, "b", **ASKS))
+    assert hall.added == ["b!", "a", "bad"]
+    assert hall.views["bad"].damaged.startswith(damaged)
 
 
 @pytest.mark.parametrize("bad", NAMELESS.values(), ids=NAMELESS)
@@ -214,10 +255,10 @@ def test_a_namespace_without_rights_keeps_no_other_one_waiting() -> None:
     assert hall.health.synced
     assert hall.added == ["a?"]
     assert denied(hall, "teamb") == 1
-    assert list(hall.health.notes.values()) == ["resources in teamb are not watched: HTTP 403 Forbidden"]
+    assert hall.health.notes() == ["resources in teamb are not watched: HTTP 403 Forbidden"]
     hall.intake.troubled("teamb", None)
     assert denied(hall, "teamb") == 0
-    assert not hall.health.notes
+    assert not hall.health.notes()
 
 
 def test_a_namespace_with_other_trouble_is_waited_for() -> None:

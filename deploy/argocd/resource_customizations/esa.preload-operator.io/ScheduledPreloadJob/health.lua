@@ -9,7 +9,7 @@ local blocking = {
   QuotaExceeded = true, AccountUnusable = true, EsaError = true
 }
 -- The operator does not look at requests of such a resource, so it would be Progressing for ever.
-local deaf = {JobClaimed = true, CRDOutdated = true, InvalidSpec = true}
+local deaf = {JobClaimed = true, CRDOutdated = true, InvalidSpec = true, StatusUnreadable = true}
 local under_way = {InFlight = true, Retrying = true, Held = true}
 
 -- A token above 256 bytes is kept as its SHA-256, which can't be computed here: any such entry counts as the token's.

@@ -2,7 +2,7 @@
 local os = require("os")
 
 local keys = {"resetRequested", "esa.preload-operator.io/resetRequested"}
-local deaf = {JobClaimed = true, CRDOutdated = true, InvalidSpec = true}
+local deaf = {JobClaimed = true, CRDOutdated = true, InvalidSpec = true, StatusUnreadable = true}
 local under_way = {InFlight = true, Retrying = true, Held = true}
 
 -- A token above 256 bytes is kept as its SHA-256, which can't be computed here: any such entry counts as the token's.
