@@ -11,6 +11,7 @@ from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.steps import CredentialsChanged
 from esa_preload_operator.domain.values import Rules
 from esa_preload_operator.domain.view import View, view_of
+from esa_preload_operator.services.members import Members
 from esa_preload_operator.services.reconcile import Reconciler
 from esa_preload_operator.services.refresh import Refresher
 from esa_preload_operator.services.registry import Registry, TrackedResource
@@ -70,7 +71,8 @@ class Operator:
         runner = Runner(
             self.jobs, self.accounts, self.leadership, self.clock, writer, self.registry, resume=self._enqueue
         )
-        self.reconciler = Reconciler(runner, Rules(owner="me", **rules), self.registry, self.refresher, self.wake)
+        members = Members(self.registry, self.refresher, self.clock, self.wake)
+        self.reconciler = Reconciler(runner, Rules(owner="me", **rules), members)
 
     def wake(self, ref: ObjectRef) -> None:
         self.woken.append(ref)
@@ -97,7 +99,7 @@ class Operator:
         if kind == "DELETED":
             self.registry.tombstones.bury(view.uid, view.version, ref.namespace)
             if tracked is not None and tracked.uid == view.uid:
-                self.reconciler.forget(ref)
+                self.reconciler.members.forget(ref)
                 self.queue.pop(ref, None)
                 self.dues.pop(ref, None)
             return
@@ -170,7 +172,7 @@ class Operator:
         self.refresher.credentials_changed(NAMESPACE, name)
         for tracked in self.registry:
             if (tracked.ref.namespace, tracked.secret) == (NAMESPACE, name):
-                self.reconciler.tell(tracked, CredentialsChanged())
+                self.reconciler.members.tell(tracked, CredentialsChanged())
         await self.settle()
 
 

@@ -125,6 +125,8 @@ class SiteFailed:
     """The list of the site fails: at once if the account's owner has to act, else once it has failed for long."""
 
     problem: Problem
+    since: float = 0.0
+    """Epoch seconds from which on it has failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.conditions import Finding, State, finding_of
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
@@ -53,8 +54,8 @@ def learn(local: LocalState, told: Told) -> LocalState:
         case JobMissing() if not old:
             gone = seen.problem is not None and seen.problem.reason is Reason.JOB_NOT_FOUND
             seen = replace(seen, missing=not gone, site=None)
-        case SiteFailed(problem):
-            seen = replace(seen, site=problem)
+        case SiteFailed(problem, since):
+            seen = replace(seen, site=problem, site_since=since)
         case SiteListed() | JobTold() | JobMissing():
             seen = replace(seen, site=None)
         case CredentialsChanged():
@@ -119,6 +120,6 @@ def finding(local: LocalState, view: View) -> Finding | None:
         return Finding(State.READY, Reason.READY, can)
     if seen.site.error_class is not ErrorClass.TRANSIENT:
         return replace(finding_of(seen.site), state=State.BLOCKED)
-    since = view.shown.refreshed_at or "the start"
-    message = f"{can}; its numbers are those of {since}, because the list of its site fails: {seen.site.code}"
+    since = format_time(seen.site_since)
+    message = f"{can}; its numbers may be old: the list of its site has failed since {since} ({seen.site.code})"
     return Finding(State.READY, Reason.REFRESH_FAILING, message)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.ports import Accounts, EsaAccount, ObjectRef
@@ -35,7 +36,7 @@ class Member:
 
     job_id: str
     known: int
-    """Hash of the facts that the status shows; 0 while it does not say Ready, so that any list of the job is news."""
+    """Hash of the facts that the status shows; 0 while it says that there is no job, so that any list of it is news."""
     rounds_left: int = 0
 
 
@@ -91,7 +92,7 @@ class Refresher:
             self._changed.set()
 
     def _join(self, group: Group, tracked: TrackedResource, view: View) -> None:
-        known = hash(facts(view.shown.job)) if view.shown.ready else 0
+        known = 0 if _is_missing(view) else hash(facts(view.shown.job))
         rounds = _ACTIVE_ROUNDS if _is_running(view) else 0
         member = group.members.get(tracked.ref)
         if member is None or member.job_id != view.job_id:
@@ -214,7 +215,13 @@ class Refresher:
             return
         if problem.error_class is ErrorClass.TRANSIENT and now - since < max(OLD_NUMBERS, 2 * self.idle_every):
             return
-        self._tell(tracked.ref, group.members[tracked.ref], SiteFailed(problem), tracked.secret, now)
+        self._tell(
+            tracked.ref,
+            group.members[tracked.ref],
+            SiteFailed(problem, self.clock.wall() - (now - since)),
+            tracked.secret,
+            now,
+        )
 
     def _tell(self, ref: ObjectRef, member: Member, fact: Fact, secret: str | None, began: float) -> None:
         tracked = self.registry.get(ref)
@@ -242,3 +249,9 @@ def _news(tracked: TrackedResource, member: Member, job: EsaJob | None) -> Fact 
             member.rounds_left = _ACTIVE_ROUNDS
         return JobTold(job)
     return SiteListed() if tracked.local.seen.site is not None else None
+
+
+def _is_missing(view: View) -> bool:
+    """Return whether the status says that the job does not exist."""
+    ready = find(view.shown.conditions, READY)
+    return ready is not None and ready.reason == Reason.JOB_NOT_FOUND

@@ -58,6 +58,19 @@ class TrackedResource:
         if line is not None:
             line.withdraw(self.ref)
 
+    def take(self, seen: View | None) -> tuple[tuple[View, Step] | None, tuple[Told, ...]]:
+        """Return the step that was decided for `seen`, or that has waited in line, and the facts to take in first.
+
+        A step counts only while no newer version was seen or written.
+        """
+        decided, self.decided = self.decided, None
+        in_line, self.in_line = self.in_line, None
+        told, self.told = self.told, ()
+        ready: tuple[View, Step] | None = decided if decided is not None and decided[0] is seen else None
+        if seen is None:
+            ready = in_line
+        return (ready if ready is not None and ready[0].version == self.version else None), told
+
     def is_writing(self, body: Mapping[str, Any]) -> bool:
         """Return whether an object shows just what is being written, so that it tells nothing new."""
         if self.writing is None or body.get("status") != self.writing[1]:
@@ -113,6 +126,10 @@ class Registry:
             elif self._owners[tracked.job_id] is tracked:
                 self._owners[tracked.job_id] = min(rivals.values(), key=lambda other: other.seniority)
         return tracked
+
+    def doubts_crd(self) -> bool:
+        """Return whether a write has come back without what was written."""
+        return any(tracked.local.pruned for tracked in self._by_ref.values())
 
     def owner_of(self, job_id: str) -> TrackedResource | None:
         """Return the one resource that acts on a job."""

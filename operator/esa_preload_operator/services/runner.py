@@ -8,10 +8,13 @@ from typing import Final
 
 from esa_preload_operator.domain.call import NOT_SENT, may_send
 from esa_preload_operator.domain.cleaning import format_time
+from esa_preload_operator.domain.conditions import Finding, State
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
+from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.plan import advance
 from esa_preload_operator.domain.ports import Accounts, EsaAccount, JobStore, Leadership, ObjectRef
 from esa_preload_operator.domain.signing import Signing
+from esa_preload_operator.domain.status import is_news
 from esa_preload_operator.domain.steps import (
     Ask,
     Call,
@@ -110,6 +113,16 @@ class Runner:
         if view is None or self.registry.tombstones.is_gone(view.uid, view.version):
             raise GoneError
         return view
+
+    async def show_fault(self, tracked: TrackedResource, error: Exception) -> None:
+        """Name in the resource's condition what its handling failed with; the next turn starts from a read."""
+        tracked.local, tracked.decided = LocalState(), None
+        message = f"InternalError: {type(error).__name__} while this resource was handled; the operator's log has more"
+        view = await self.read(tracked.ref)
+        finding = Finding(State.WAITING, Reason.INTERNAL_ERROR, message)
+        write = Write(view, view.reset, view.handled, view.newest, finding=finding)
+        if is_news(write):
+            await self.writer.store(tracked, write)
 
     async def _do(self, turn: Turn, step: Step, rules: Rules) -> Input | Wait:
         match step:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.view import view_of
 from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.refresh import OLD_NUMBERS, Refresher
@@ -182,8 +183,8 @@ async def test_a_reset_goes_on_where_only_the_list_is_denied() -> None:
 
 async def test_a_list_that_fails_for_hours_tells_since_when_the_numbers_are_old() -> None:
     operator, ref = await adopted()
-    since = operator.jobs.status(ref)["refreshedAt"]
     operator.esa.list_problem = AWAY
+    since = format_time(operator.clock.wall())
     await operator.refresh()
     operator.clock.at += OLD_NUMBERS - 1
     await operator.refresh()
