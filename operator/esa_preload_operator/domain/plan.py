@@ -1,8 +1,8 @@
 """Decides the one next step for a resource, whatever the occasion: event, answer, restart, refresh.
 
-`advance` is a pure state machine. It is given what happened and returns what to do; the runner does it and comes back
-with what happened then. Every write is conditional on the version that the decision was made on, nobody calls ESA on an
-intent that he did not write himself, and after a conflict nothing is reused.
+`advance` is a pure state machine. It takes what happened and returns what to do; the runner does it and reports
+what happened then. Every write is conditional on the version that the decision was made on, a process calls ESA only on
+intents that it wrote itself, and after a conflict nothing is reused.
 """
 
 from collections.abc import Callable

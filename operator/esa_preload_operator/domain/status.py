@@ -72,7 +72,7 @@ def is_kept(write: Write, stored: View) -> bool:
 
 
 def made_a_reset(write: Write) -> bool:
-    """Return whether the write tells of a reset that was made."""
+    """Return whether the write reports a reset that was made."""
     return write.reset is not None and write.reset.phase == Phase.SUCCEEDED and bool(write.outcome)
 
 

@@ -131,7 +131,7 @@ class SiteFailed:
 
 @dataclass(frozen=True, slots=True)
 class SiteListed:
-    """The list of the site works, and tells nothing new of the job."""
+    """The list of the site works, and says of the job what the status does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Conflicted:
-    """The write was not stored: somebody else was first."""
+    """The write was not stored: another version was stored first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def needs_verification(local: LocalState, view: View) -> bool:
 
 
 def _is_failure_watched(seen: Seen, view: View) -> bool:
-    """Return whether the last request failed, and the list of the site will tell if the job comes back."""
+    """Return whether the last request failed, and the list of the site will show whether the job is back."""
     failed = view.reset is not None and view.reset.phase == Phase.FAILED and view.observed == view.generation
     return failed and view.shown.job.id == view.job_id and bool(view.shown.job.site_id) and not seen.distrusted
 

@@ -47,7 +47,7 @@ class Members:
             self.wake(heir.ref)
 
     def settle(self, tracked: TrackedResource, view: View) -> None:
-        """Let the refresh of the job's site watch over a resource that waits, and decide who acts on its job."""
+        """Let the refresh of the job's site watch over a resource that waits, and decide which one acts on its job."""
         if self.registry.get(tracked.ref) is not tracked:
             return
         if view.deleting:

@@ -72,7 +72,7 @@ class TrackedResource:
         return (ready if ready is not None and ready[0].version == self.version else None), told
 
     def is_writing(self, body: Mapping[str, Any]) -> bool:
-        """Return whether an object shows just what is being written, so that it tells nothing new."""
+        """Return whether an object shows just what is being written, so that it is no news."""
         if self.writing is None or body.get("status") != self.writing[1]:
             return False
         view, meta = self.writing[0], body["metadata"]

@@ -81,7 +81,7 @@ class Writer:
         self.events.post(involved, notice.reason, notice.message, warning=notice.warning)
 
     def announce_late(self, tracked: TrackedResource, view: View) -> None:
-        """Tell of a write whose answer was lost, once a newer version shows whether it was stored."""
+        """Announce a write whose answer was lost, once a newer version shows that it was stored."""
         write = tracked.unannounced
         if write is None or view.version <= write.view.version:
             return

@@ -48,10 +48,10 @@ def _failed(token: str = "A") -> Resource:
     return resource
 
 
-# What the author heals.
+# Terminal errors.
 
 
-def test_an_error_of_the_author_ends_the_request() -> None:
+def test_a_terminal_error_ends_the_request() -> None:
     resource = _failed()
     assert resource.view.handled == resource.view.asked
     assert Process().sees(resource) == Wait()
@@ -101,7 +101,7 @@ def test_a_newer_token_is_tried_at_once_after_an_older_one_has_failed() -> None:
     assert dict(resource.view.handled) == {RESET_KEY: "A"}
 
 
-# What time and the account heal.
+# Transient and blocked errors.
 
 
 @pytest.mark.parametrize("error_class", [ErrorClass.TRANSIENT, ErrorClass.BLOCKED])
