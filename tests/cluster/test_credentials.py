@@ -38,7 +38,7 @@ async def cloud(world: World) -> AsyncIterator[Cloud]:
 
 
 @pytest.mark.parametrize("broken", ["unreachable", "expired token"])
-async def test_a_role_that_is_not_to_be_had_shows_and_heals_and_then_resets(
+async def test_a_role_that_is_not_to_be_had_shows_and_later_resets(
     world: World, cloud: Cloud, tmp_path: Path, broken: str
 ) -> None:
     token_file = tmp_path / "token"
@@ -64,7 +64,7 @@ async def test_a_role_that_is_not_to_be_had_shows_and_heals_and_then_resets(
         assert part not in told
 
 
-async def test_a_security_token_that_ends_in_a_secret_shows_and_heals_with_the_next_one(world: World) -> None:
+async def test_a_security_token_that_ends_in_a_secret_shows_until_the_next_one(world: World) -> None:
     temporary = {"accessKeyId": "STS.of-a-secret", "accessKeySecret": "secret", "aliUid": world.account}
     world.simulator.add_credentials([{**temporary, "securityToken": "first-token", "expires": time.time() - 1}])
     secret = {"accessKeyId": "STS.of-a-secret", "accessKeySecret": "secret"}

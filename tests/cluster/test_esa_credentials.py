@@ -28,7 +28,7 @@ async def looked(world: World, times: int) -> None:
     await world.until(lambda: len(looks(world)) >= times)
 
 
-async def test_a_corrected_secret_heals_at_once(world: World) -> None:
+async def test_a_corrected_secret_works_at_once(world: World) -> None:
     world.seed(1)
     world.operator(None, **SETTINGS)
     world.create(1, annotations={RESET_KEY: "t1"}, credentialsSecretRef=SECRET)

@@ -140,7 +140,7 @@ async def test_what_the_account_forbids_is_tried_until_it_is_allowed(running: Ru
 
 
 @pytest.mark.parametrize("name", AUTHOR)
-async def test_what_only_the_author_can_heal_fails_once_and_a_new_token_tries_again(
+async def test_a_terminal_error_fails_once_and_a_new_token_tries_again(
     running: Running, name: str
 ) -> None:
     world, number, reason = running.world, running.numbers[name], name.split(maxsplit=1)[0]

@@ -142,7 +142,7 @@ async def test_a_job_that_a_list_lacks_is_asked_for_before_it_counts_as_gone(wor
 
 
 @pytest.mark.parametrize("with_the_secret", [True, False])
-async def test_an_account_that_may_not_list_shows_on_all_of_its_resources_and_heals(
+async def test_an_account_that_may_not_list_shows_on_all_of_its_resources_until_it_may(
     world: World, with_the_secret: bool
 ) -> None:
     numbers = (1, 2, 3)
@@ -172,7 +172,7 @@ async def test_an_account_that_may_not_list_shows_on_all_of_its_resources_and_he
     assert [call["jobId"] for call in calls(world, RESET)] == [world.esa_id(1)]
 
 
-async def test_what_failed_for_lack_of_a_secret_heals_when_it_comes(world: World) -> None:
+async def test_what_failed_for_lack_of_a_secret_works_when_it_comes(world: World) -> None:
     world.seed(1, 2)
     world.create(1, credentialsSecretRef={"name": "esa-credentials"})
     world.create(2, credentialsSecretRef={"name": "esa-credentials"}, annotations={"resetRequested": "first"})

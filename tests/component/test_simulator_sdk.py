@@ -224,7 +224,7 @@ def test_some_executions_may_fail_while_others_succeed(client: Client) -> None:
     assert open_ended.end_time is None
 
 
-def test_what_the_author_did_wrong_has_its_documented_code(simulator: SimulatorProcess, client: Client) -> None:
+def test_a_wrong_request_has_its_documented_code(simulator: SimulatorProcess, client: Client) -> None:
     simulator.seed_jobs([{"id": JOB, "aliUid": "another"}])
     assert code_of(lambda: got(client, "nightly")) == (400, "InvalidParameter.ObjectId")
     assert code_of(lambda: got(client, job_id(404))) == (404, "InvalidJob.NotFound")

@@ -258,7 +258,7 @@ def test_no_status_breaks_a_script_and_the_three_agree(before: Status, asked: di
         assert as_lua_keeps(reset_script.run(obj)) == as_lua_keeps(expected)
 
 
-def test_every_error_that_the_account_heals_turns_degraded_and_no_other() -> None:
+def test_every_blocked_error_turns_degraded_and_no_other() -> None:
     known = [*codes.EXACT.values(), *(meaning for _, meaning in (*codes.ENDINGS, *codes.BEGINNINGS))]
     known += [codes.classify("Unheard", status) for status in (400, 401, 403, 408, 429, 500)]
     for error_class, reason in known:

@@ -108,7 +108,7 @@ def test_alerts_by_code_know_every_code_and_no_other(alert: str, reasons: set[Re
         assert bool(re.fullmatch(pattern, code)) == (reason in reasons), code
 
 
-def test_what_the_account_heals_raises_an_alert_but_for_a_full_quota_and_codes_that_are_not_known() -> None:
+def test_blocked_errors_raise_an_alert_but_for_a_full_quota_and_codes_that_are_not_known() -> None:
     known = [*codes.EXACT.values(), *(meaning for _, meaning in (*codes.ENDINGS, *codes.BEGINNINGS))]
     assert {reason for error_class, reason in known if error_class is ErrorClass.BLOCKED} == {
         Reason.ACCESS_DENIED,

@@ -32,6 +32,10 @@ class Looker:
     answers: dict[str, bool | float] = field(default_factory=dict)
     looked: list[tuple[str, int]] = field(default_factory=list)
 
+    @property
+    def members(self) -> Looker:
+        return self
+
     def needs_work(self, ref: ObjectRef, view: View) -> bool | float:
         if ref.name in self.broken:
             raise self.broken[ref.name]

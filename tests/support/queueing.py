@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.domain.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from esa_preload_operator.runtime.queue import WorkQueue
-
-    Body = dict[str, Any]
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -65,18 +64,18 @@ class Worked:
 
     def __init__(self, seconds: float = 1.0) -> None:
         self.seconds = seconds
-        self.done: list[tuple[float, ObjectRef, Body | None]] = []
+        self.done: list[tuple[float, ObjectRef, View | None]] = []
         self.running: Counter[ObjectRef] = Counter()
         self.most_at_once = 0
         self.answers: dict[ObjectRef, list[float | Exception | None]] = {}
 
-    async def __call__(self, key: ObjectRef, body: Any) -> float | None:
+    async def __call__(self, key: ObjectRef, item: View | None) -> float | None:
         self.running[key] += 1
         assert self.running[key] == 1, "two workers for one resource"
         self.most_at_once = max(self.most_at_once, self.running.total())
         await asyncio.sleep(self.seconds)
         self.running[key] -= 1
-        self.done.append((time.monotonic(), key, body))
+        self.done.append((time.monotonic(), key, item))
         answer = self.answers[key].pop(0) if self.answers.get(key) else None
         if isinstance(answer, Exception):
             raise answer
@@ -90,7 +89,7 @@ class Worked:
 
 
 @contextlib.asynccontextmanager
-async def working(queue: WorkQueue, work: Any, workers: int = 2) -> Any:
+async def working(queue: WorkQueue[View], work: Any, workers: int = 2) -> Any:
     task = asyncio.create_task(queue.run(workers, work))
     try:
         yield task
@@ -99,5 +98,6 @@ async def working(queue: WorkQueue, work: Any, workers: int = 2) -> Any:
         await task
 
 
-def bodies(name: str) -> Body:
-    return {"metadata": {"name": name}}
+def view(version: int = 0) -> View:
+    """Return what the watch may show; versions tell them apart."""
+    return View("u", version, "J1")

@@ -9,59 +9,60 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from esa_preload_operator.services.reset import LeadershipLostError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.runtime.queue import ITEMS, QueueMetrics, WorkQueue
-from support.queueing import Worked, bodies, play, ref, working
+from esa_preload_operator.services.runner import LeadershipLostError
+from support.queueing import Worked, play, ref, view, working
 
 
 def test_what_is_added_many_times_while_it_waits_is_worked_on_once() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked()
+        queue, work = WorkQueue[View](), Worked()
         for number in range(5):
-            queue.add(ref("a"), {"n": number})
+            queue.add(ref("a"), view(number))
         assert queue.depth() == 1
         async with working(queue, work):
             await asyncio.sleep(10)
-        assert [body for _, _, body in work.done] == [{"n": 4}]
+        assert [item for _, _, item in work.done] == [view(4)]
 
     play(scene)
 
 
 def test_what_is_added_while_a_worker_has_it_comes_again_once_with_the_newest_body() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked()
+        queue, work = WorkQueue[View](), Worked()
         async with working(queue, work):
-            queue.add(ref("a"), {"n": 0})
+            queue.add(ref("a"), view(0))
             await asyncio.sleep(0.5)
-            queue.add(ref("a"), {"n": 1})
-            queue.add(ref("a"), {"n": 2})
+            queue.add(ref("a"), view(1))
+            queue.add(ref("a"), view(2))
             assert queue.depth() == 0
             await asyncio.sleep(10)
-        assert [body for _, _, body in work.done] == [{"n": 0}, {"n": 2}]
+        assert [item for _, _, item in work.done] == [view(0), view(2)]
 
     play(scene)
 
 
 def test_a_wake_without_a_body_asks_for_a_read() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked()
-        queue.add(ref("a"), {"n": 0})
+        queue, work = WorkQueue[View](), Worked()
+        queue.add(ref("a"), view(0))
         queue.add(ref("a"))
         async with working(queue, work):
             await asyncio.sleep(5)
-        assert [body for _, _, body in work.done] == [None]
+        assert [item for _, _, item in work.done] == [None]
 
     play(scene)
 
 
 def test_requests_go_before_what_can_wait() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked()
+        queue, work = WorkQueue[View](), Worked()
         for name in "abc":
             queue.add(ref(name), urgent=False)
         queue.add(ref("now"), urgent=True)
@@ -74,7 +75,7 @@ def test_requests_go_before_what_can_wait() -> None:
 
 def test_what_waits_becomes_urgent_when_it_is_asked_for() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked()
+        queue, work = WorkQueue[View](), Worked()
         for name in "abc":
             queue.add(ref(name), urgent=False)
         queue.add(ref("c"), urgent=True)
@@ -88,7 +89,7 @@ def test_what_waits_becomes_urgent_when_it_is_asked_for() -> None:
 
 def test_a_forgotten_resource_leaves_no_delay_no_body_and_no_failure() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         work.answers[ref("a")] = [StoreError("x"), StoreError("x")]
         async with working(queue, work):
             queue.add(ref("a"))
@@ -96,7 +97,7 @@ def test_a_forgotten_resource_leaves_no_delay_no_body_and_no_failure() -> None:
             queue.forget(ref("a"))
             await asyncio.sleep(100)
             assert len(work.done) == 1
-            queue.add(ref("b"), bodies("b"))
+            queue.add(ref("b"), view())
             queue.forget(ref("b"))  # deleted while it waits: what the watch delivered is no more
             await asyncio.sleep(1)
         assert work.done[-1][2] is None
@@ -108,7 +109,7 @@ def test_a_forgotten_resource_leaves_no_delay_no_body_and_no_failure() -> None:
 
 def test_a_bug_that_one_resource_meets_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         work.answers[ref("bad")] = [RuntimeError("a bug"), RuntimeError("a bug")]
         async with working(queue, work, workers=1):
             queue.add(ref("bad"))
@@ -125,7 +126,7 @@ def test_a_bug_that_one_resource_meets_does_not_stop_the_others(caplog: pytest.L
 
 def test_a_lost_lead_ends_the_queue_at_once() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(5)
+        queue, work = WorkQueue[View](), Worked(5)
         queue.add(ref("other"))
 
         async def lost(key: ObjectRef, body: Any) -> float | None:
@@ -144,7 +145,7 @@ def test_a_lost_lead_ends_the_queue_at_once() -> None:
 
 def test_closing_finishes_what_is_in_hand_and_takes_nothing_new() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(5)
+        queue, work = WorkQueue[View](), Worked(5)
         for number in range(6):
             queue.add(ref(number))
         queue.add_at(ref("later"), time.monotonic() + 1)
@@ -160,18 +161,18 @@ def test_closing_finishes_what_is_in_hand_and_takes_nothing_new() -> None:
 
 def test_items_of_waiting_resources_are_bounded_and_the_others_are_read() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         for number in range(ITEMS + 100):
-            queue.add(ref(number), {"n": number})
-        queue.add(ref(0), {"n": "new"})
-        queue.add(ref(ITEMS), {"n": "none"})
+            queue.add(ref(number), view(number))
+        queue.add(ref(0), view(-1))
+        queue.add(ref(ITEMS), view(-2))
         assert len(queue._items) == ITEMS
         async with working(queue, work):
             await asyncio.sleep(1)
         given_items = {key.name: body for _, key, body in work.done}
         assert len(given_items) == ITEMS + 100
-        assert given_items["0"] == {"n": "new"}
-        assert given_items["1"] == {"n": 1}
+        assert given_items["0"] == view(-1)
+        assert given_items["1"] == view(1)
         assert given_items[str(ITEMS)] is None
         assert not queue._items
 
@@ -180,12 +181,12 @@ def test_items_of_waiting_resources_are_bounded_and_the_others_are_read() -> Non
 
 def test_an_item_that_finds_no_room_never_leaves_an_older_one_behind() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
-        queue.add(ref("a"), {"n": 1})
+        queue, work = WorkQueue[View](), Worked(0)
+        queue.add(ref("a"), view(1))
         queue.add(ref("a"))
         for number in range(ITEMS):
-            queue.add(ref(number), {"n": number})
-        queue.add(ref("a"), {"n": 2})
+            queue.add(ref(number), view(number))
+        queue.add(ref("a"), view(2))
         async with working(queue, work):
             await asyncio.sleep(1)
         assert next(body for _, key, body in work.done if key == ref("a")) is None
@@ -195,7 +196,7 @@ def test_an_item_that_finds_no_room_never_leaves_an_older_one_behind() -> None:
 
 def test_a_flood_of_one_namespace_leaves_the_others_their_turns() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(1)
+        queue, work = WorkQueue[View](), Worked(1)
         for number in range(2000):
             queue.add(ref(number), urgent=True)
         other = ObjectRef("other", "a")
@@ -228,7 +229,7 @@ class Counted(QueueMetrics):
 def test_metrics_count_what_happens() -> None:
     async def scene() -> None:
         metrics = Counted()
-        queue, work = WorkQueue(metrics), Worked(0)
+        queue, work = WorkQueue[View](metrics), Worked(0)
         work.answers[ref("a")] = [StoreError("x"), RuntimeError("x"), None]
         async with working(queue, work):
             queue.add(ref("a"))
@@ -242,7 +243,7 @@ def test_metrics_count_what_happens() -> None:
 
 def test_a_hanging_worker_shows() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(50)
+        queue, work = WorkQueue[View](), Worked(50)
         async with working(queue, work):
             queue.add(ref("a"))
             await asyncio.sleep(10)
@@ -273,13 +274,13 @@ def test_whatever_comes_nothing_is_lost_and_nothing_is_worked_on_twice_at_once(
     script: list[tuple[str, int, Any]], workers: int
 ) -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(1)
+        queue, work = WorkQueue[View](), Worked(1)
         asked: dict[ObjectRef, float] = {}
         async with working(queue, work, workers):
             for kind, number, extra in script:
                 key, now = ref(number), time.monotonic()
                 if kind == "add":
-                    queue.add(key, {"at": now} if extra else None)
+                    queue.add(key, view(len(asked)) if extra else None)
                     asked[key] = now
                 elif kind == "add_at":
                     queue.add_at(key, now + extra)

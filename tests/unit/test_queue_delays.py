@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from esa_preload_operator.domain.errors import StoreError
+from esa_preload_operator.domain.view import View
 from esa_preload_operator.runtime.queue import WorkQueue
-from support.queueing import Worked, play, ref, working
+from support.queueing import Worked, play, ref, view, working
 
 
 def test_the_earliest_delay_wins() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         start = time.monotonic()
         async with working(queue, work):
             for delay in (30, 10, 20):
@@ -29,7 +30,7 @@ def test_the_earliest_delay_wins() -> None:
 
 def test_work_that_comes_sooner_takes_the_place_of_a_delay() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         start = time.monotonic()
         async with working(queue, work):
             queue.add_at(ref("a"), start + 30)
@@ -42,7 +43,7 @@ def test_work_that_comes_sooner_takes_the_place_of_a_delay() -> None:
 
 def test_backoff_grows_and_is_reset_by_a_success() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         start = time.monotonic()
         work.answers[ref("a")] = [*[StoreError("x")] * 12, None, StoreError("x")]
         async with working(queue, work):
@@ -64,7 +65,7 @@ def test_backoff_grows_and_is_reset_by_a_success() -> None:
 
 def test_the_servers_wish_is_waited_for() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         work.answers[ref("a")] = [StoreError("x", retry_after=7.0)]
         async with working(queue, work):
             queue.add(ref("a"))
@@ -77,7 +78,7 @@ def test_the_servers_wish_is_waited_for() -> None:
 
 def test_a_thousand_held_resources_with_requests_coming_take_no_more_room() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         held = time.monotonic() + 86_400
         async with working(queue, work):
             for _ in range(20):
@@ -95,7 +96,7 @@ def test_a_thousand_held_resources_with_requests_coming_take_no_more_room() -> N
 
 def test_what_the_work_returns_replaces_an_earlier_due_time() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(0)
+        queue, work = WorkQueue[View](), Worked(0)
         start = time.monotonic()
         async with working(queue, work):
             work.answers[ref("a")] = [start + 10, start + 500]
@@ -110,7 +111,7 @@ def test_what_the_work_returns_replaces_an_earlier_due_time() -> None:
 
 def test_a_wish_that_comes_during_work_is_kept_beside_what_the_work_returns() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(1)
+        queue, work = WorkQueue[View](), Worked(1)
         start = time.monotonic()
         work.answers[ref("a")] = [start + 500]
         async with working(queue, work):
@@ -125,19 +126,19 @@ def test_a_wish_that_comes_during_work_is_kept_beside_what_the_work_returns() ->
 
 def test_nothing_brings_a_resource_back_before_the_server_wants_it() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(1)
+        queue, work = WorkQueue[View](), Worked(1)
         start = time.monotonic()
         work.answers[ref("a")] = [StoreError("x", retry_after=30.0)]
         async with working(queue, work):
-            queue.add(ref("a"), {"n": 0})
+            queue.add(ref("a"), view(0))
             await asyncio.sleep(0.5)
-            queue.add(ref("a"), {"n": 1}, urgent=True)  # while a worker has it
+            queue.add(ref("a"), view(1), urgent=True)  # while a worker has it
             await asyncio.sleep(10)
-            queue.add(ref("a"), {"n": 2}, urgent=True)
+            queue.add(ref("a"), view(2), urgent=True)
             await asyncio.sleep(100)
-            queue.add(ref("a"), {"n": 3})
+            queue.add(ref("a"), view(3))
             await asyncio.sleep(10)
-        assert [body for _, _, body in work.done] == [{"n": 0}, {"n": 2}, {"n": 3}]
+        assert [item for _, _, item in work.done] == [view(0), view(2), view(3)]
         assert work.times(ref("a"))[1] == pytest.approx(start + 32)
 
     play(scene)
@@ -145,7 +146,7 @@ def test_nothing_brings_a_resource_back_before_the_server_wants_it() -> None:
 
 def test_what_comes_back_is_as_urgent_as_before() -> None:
     async def scene() -> None:
-        queue, work = WorkQueue(), Worked(1)
+        queue, work = WorkQueue[View](), Worked(1)
         start = time.monotonic()
         work.answers[ref("asks")] = [start + 5]
         work.answers[ref("calm")] = [start + 4.6]

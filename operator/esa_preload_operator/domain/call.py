@@ -70,8 +70,7 @@ def recover(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
     """Meet an intent whose answer is not in memory: wait until its call is over, read, look."""
     intent = view.reset
     if intent is None or intent.phase != Phase.IN_FLIGHT:
-        kept = local.call if isinstance(local.call, Answered) else IDLE
-        return replace(local, call=kept), None
+        return replace(local, call=IDLE) if isinstance(local.call, Orphaned | Unsent) else local, None
     if not (isinstance(local.call, Unsent) and local.call.intent == intent):
         known = isinstance(local.call, Orphaned) and local.call.intent == intent
         orphan = local.call if isinstance(local.call, Orphaned) and known else Orphaned(intent, now.monotonic)

@@ -128,7 +128,7 @@ def shows(conditions: Sequence[Condition], finding: Finding) -> bool:
 
 
 def is_same_text(state: State, shown: str, text: str) -> bool:
-    """Return whether a text tells nothing new: request ids differ each time, and what passes by itself may vary."""
+    """Return whether a text is no news: request ids differ each time, and texts about passing errors may vary."""
     if state is State.WAITING and code_of(text) != text:
         return code_of(shown) == code_of(text)
     return _REQUEST.sub("", shown) == _REQUEST.sub("", text)

@@ -126,6 +126,8 @@ class Seen:
     """Why the last look failed."""
     site: Problem | None = None
     """Why the list of the site fails."""
+    site_since: float = 0.0
+    """Epoch seconds from which on it has failed."""
     changed_at: float = float("-inf")
     """When the job was last looked at, called or stored, on the monotonic clock: older lists tell nothing."""
 

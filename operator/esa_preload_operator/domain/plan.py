@@ -1,8 +1,8 @@
 """Decides the one next step for a resource, whatever the occasion: event, answer, restart, refresh.
 
-`advance` is a pure state machine. It is given what happened and returns what to do; the runner does it and comes back
-with what happened then. Every write is conditional on the version that the decision was made on, nobody calls ESA on an
-intent that he did not write himself, and after a conflict nothing is reused.
+`advance` is a pure state machine. It takes what happened and returns what to do; the runner does it and reports
+what happened then. Every write is conditional on the version that the decision was made on, a process calls ESA only on
+intents that it wrote itself, and after a conflict nothing is reused.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,9 @@ def advance(local: LocalState, happened: Input, now: Moment, rules: Rules) -> Ne
     """Take in what happened and return the one next step."""
     match happened:
         case Observed(view, fresh, claimed):
-            local = replace(upkeep.about(_settle(local, view), view), claimed=claimed)
+            local = upkeep.about(_settle(local, view), view)
+            if local.claimed != claimed:
+                local = replace(local, claimed=claimed)
             return plan(local, view, now, rules, fresh=fresh)
         case Told():
             return upkeep.learn(local, happened), Read()
@@ -73,42 +75,47 @@ def _settle(local: LocalState, view: View) -> LocalState:
     """Return what remains of the local state for a version that was seen between two steps."""
     if local.uid != view.uid:
         return LocalState(uid=view.uid)
-    return replace(local, call=settled(local.call))
+    rest = settled(local.call)
+    return local if rest is local.call else replace(local, call=rest)
 
 
 Concern = Callable[[LocalState, View, Moment, Rules, bool], tuple[LocalState, Step | None]]
 
 
 def plan(local: LocalState, view: View, now: Moment, rules: Rules, *, fresh: bool) -> Next:
-    """Ask one concern after the other; the first step wins, a wait that is exclusive ends the round.
-
-    If there is nothing to do but to wait, the conditions are brought in line with the facts.
-    """
+    """Ask the concerns; if there is nothing to do but to wait, bring the conditions in line with the facts."""
     if now.monotonic < local.write_backoff.not_before:
         return local, Wait(local.write_backoff.not_before)
     if view.hints != local.hinted:
         local = replace(local, hinted=view.hints)
         if view.hints:
             return local, Tell(view, Notice(Reason.REQUEST_IGNORED, "; ".join(view.hints), warning=True))
+    local, step = _consult(local, view, now, rules, fresh=fresh)
+    if isinstance(step, Write):
+        return _begin_write(local, step, rules)
+    if not isinstance(step, Wait):
+        return local, step
+    job = local.seen.job if not view.damaged else None
+    report = _sealed(Write(view, view.reset, view.handled, view.newest, job=job), local, rules)
+    if not view.deleting and not local.mute and is_news(report):
+        return _begin_write(local, report, rules)
+    if local.seen.job is not None:  # the status says all of it
+        local = replace(local, seen=replace(local.seen, job=None))
+    return local, step
+
+
+def _consult(local: LocalState, view: View, now: Moment, rules: Rules, *, fresh: bool) -> Next:
+    """Ask one concern after the other; the first step wins, a wait that is exclusive ends the round."""
     waits: list[float | None] = []
     for concern in CONCERNS:
         local, step = concern(local, view, now, rules, fresh)
-        match step:
-            case None:
-                continue
-            case Wait(until, exclusive):
-                waits.append(until)
-                if exclusive:
-                    break
-            case Write():
-                return _begin_write(local, step, rules)
-            case _:
-                return local, step
-    report = Write(view, view.reset, view.handled, view.newest, job=local.seen.job)
-    report = _sealed(report, local, rules)
-    if not view.deleting and not local.mute and is_news(report):
-        return _begin_write(local, report, rules)
-    return replace(local, seen=upkeep.told(local.seen)), Wait(soonest(*waits))
+        if isinstance(step, Wait):
+            waits.append(step.until)
+            if step.exclusive:
+                break
+        elif step is not None:
+            return local, step
+    return local, Wait(soonest(*waits))
 
 
 def _blocked(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> tuple[LocalState, Step | None]:
@@ -145,14 +152,11 @@ def _sealed(write: Write, local: LocalState, rules: Rules) -> Write:
 def assess(write: Write, local: LocalState, rules: Rules) -> Finding | None:
     """Return the worst of what the concerns find; None if nothing is known that the status does not say."""
     view = replace(write.view, reset=write.reset, handled=write.handled)
-    found = [*_obstacles(local, view, rules)]
     works = upkeep.finding(local, view)
-    if works is not None:
-        found.append(works)
-    about_reset = reset.finding(view, works=works is not None and works.state is State.READY)
-    if about_reset is not None:
-        found.append(about_reset)
-    decided = worst(found)
+    ready = works is not None and works.state is State.READY
+    about_reset = reset.finding(view, works=ready)
+    found = [about_reset, works] if ready else [works, about_reset]  # of a job that works the last request is told
+    decided = worst([*_obstacles(local, view, rules), *(finding for finding in found if finding is not None)])
     if works is None and decided is not None and decided.state in _GOOD:
         return None
     return decided
@@ -187,7 +191,8 @@ _OUTDATED: Final = (
 
 
 def _after_write(local: LocalState, view: View, now: Moment, rules: Rules) -> Next:
-    local = replace(local, write_backoff=Backoff())
+    if local.write_backoff.failures:
+        local = replace(local, write_backoff=Backoff())
     match local.call:
         case Claiming(write, intent, _, begun, again):
             seen = upkeep.stored(local.seen, write, now)
@@ -200,9 +205,9 @@ def _after_write(local: LocalState, view: View, now: Moment, rules: Rules) -> Ne
             if not is_kept(write, view):
                 local = replace(local, pruned=_pruned(write, view))
             mute = not write.decides and is_news(replace(write, view=view))
-            local = replace(local, call=then, seen=upkeep.stored(local.seen, write, now), mute=local.mute or mute)
-            if write.outcome:
-                local = replace(local, reset_backoff=Backoff())
+            backoff = Backoff() if write.outcome else local.reset_backoff
+            seen = upkeep.stored(local.seen, write, now)
+            local = replace(local, call=then, seen=seen, mute=local.mute or mute, reset_backoff=backoff)
             return plan(local, view, now, rules, fresh=True)
         case _:
             return plan(_settle(local, view), view, now, rules, fresh=True)
@@ -234,10 +239,11 @@ def _after_answer(local: LocalState, happened: Returned, now: Moment, rules: Rul
     result = happened.result
     match local.call:
         case Looking(view, base, resets):
-            local = replace(local, call=base, seen=upkeep.saw(local.seen, result, now))
+            seen = upkeep.saw(local.seen, result, now)
             if isinstance(result, Problem):
+                local = replace(local, call=base, seen=seen)
                 return _after_failed_look(local, view, result, now, rules, resets=resets)
-            local = replace(local, look_backoff=Backoff())
+            local = replace(local, call=base, seen=seen, look_backoff=Backoff())
             if not resets:
                 return plan(local, view, now, rules, fresh=True)
             decided = call.after_look(base, call.Look(view, result, happened.signing), now, rules)

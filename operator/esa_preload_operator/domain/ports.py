@@ -21,7 +21,7 @@ class ObjectRef:
 
 
 class EsaAccount(Protocol):
-    """ESA as one set of credentials sees it. Each call is one attempt; who calls again looks first.
+    """ESA as one set of credentials sees it. Each call is one attempt; before a second one the caller looks.
 
     Calls raise `EsaError`; the problem's `delivery` tells "never sent" from "maybe done".
 
@@ -37,11 +37,11 @@ class EsaAccount(Protocol):
 
     @property
     def signer(self) -> str:
-        """Names access key and endpoint without revealing a secret: who has the same makes the same signatures."""
+        """Names access key and endpoint without revealing a secret: equal ones make equal signatures."""
         ...
 
     def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None]) -> bool:
-        """Say whether these calls may leave now; if not, `ref` waits in line and `wake` is called at its turn.
+        """Return whether these calls may leave now; if not, `ref` waits in line and `wake` is called at its turn.
 
         `ref` stands in the line once at most: asking again while it waits does not move it. Asking again after `wake`
         returns True. A turn that is not taken within some seconds goes to the next, and `ref` has to line up again.
@@ -141,7 +141,7 @@ class EventLog(Protocol):
 
 
 class Leadership(Protocol):
-    """Who may act."""
+    """Whether this process may act."""
 
     def valid_until(self) -> float:
         """Return the moment on the monotonic clock (seconds) up to which this process leads for sure."""

@@ -24,7 +24,8 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
         return local, writes.record(view, known)
     if wanted:
         return _begin(local, view, wanted, now, rules)
-    local = replace(local, reset_backoff=Backoff())
+    if local.reset_backoff.failures:
+        local = replace(local, reset_backoff=Backoff())
     if view.reset is not None and view.reset.phase in (Phase.HELD, Phase.RETRYING):
         return local, writes.withdraw(view, now, "the request disappeared before ESA was called")
     if handled_after(view.handled, view.asked, ()) != view.handled:
@@ -59,7 +60,7 @@ def _held_until(local: LocalState, view: View, now: Moment, rules: Rules) -> tup
     process first knew of that reset.
     """
     if view.last_reset is None or interval(view, rules) <= 0:
-        return replace(local, held=None), None
+        return local if local.held is None else replace(local, held=None), None
     held = local.held
     if held is None or held.last != view.last_reset:
         held = Held(view.last_reset, now.monotonic)

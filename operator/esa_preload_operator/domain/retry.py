@@ -36,5 +36,5 @@ def failed_again(backoff: Backoff, problem: Problem, now: Moment) -> Backoff:
 
 
 def lost_write_delay(failures: int) -> float:
-    """Return seconds to wait after lost writes: none at first, since a read tells what was stored."""
+    """Return seconds to wait after lost writes: none at first, since a read shows what was stored."""
     return 0.0 if failures <= 1 else min(2.0 ** min(failures - 2, 20), LONGEST_WRITE_DELAY)

@@ -23,7 +23,7 @@ class Signing:
 
 
 def is_valid(signing: Signing, signer: str, wall: float, duration: float) -> bool:
-    """Say whether the same request can still be made by `signer`, and be judged within `duration` seconds from `wall`.
+    """Return whether the same request can still be made by `signer`, and be judged `duration` seconds after `wall`.
 
     Nonce and date come from the status, so what this operator would not have written there is not put into a header.
     """

@@ -72,12 +72,12 @@ def is_kept(write: Write, stored: View) -> bool:
 
 
 def made_a_reset(write: Write) -> bool:
-    """Return whether the write tells of a reset that was made."""
+    """Return whether the write reports a reset that was made."""
     return write.reset is not None and write.reset.phase == Phase.SUCCEEDED and bool(write.outcome)
 
 
 def _unobserved(view: View) -> bool:
-    return view.observed != view.generation
+    return view.observed != view.generation and not view.damaged  # what is damaged does not show it
 
 
 def _put(status: dict[str, Any], key: str, value: Any) -> None:

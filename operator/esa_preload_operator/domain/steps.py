@@ -125,11 +125,13 @@ class SiteFailed:
     """The list of the site fails: at once if the account's owner has to act, else once it has failed for long."""
 
     problem: Problem
+    since: float = 0.0
+    """Epoch seconds from which on it has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteListed:
-    """The list of the site works, and tells nothing new of the job."""
+    """The list of the site works, and says of the job what the status does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,12 @@ class CrdChanged:
     """Another CRD is installed, which may keep what the former one dropped."""
 
 
-Fact = CrdChanged | JobTold | JobMissing | SiteFailed | SiteListed | CredentialsChanged
+@dataclass(frozen=True, slots=True)
+class TurnCame:
+    """The turn under the account's rate has come, for which it was to wait long."""
+
+
+Fact = CrdChanged | TurnCame | JobTold | JobMissing | SiteFailed | SiteListed | CredentialsChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +172,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Conflicted:
-    """The write was not stored: somebody else was first."""
+    """The write was not stored: another version was stored first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def token_time(token: str) -> float | None:
 
 
 def is_stale(token: str, created: float, stale_after: float) -> bool:
-    """Say whether the token is a time so much older than the object that only a restored object can carry it."""
+    """Return whether the token is a time so much older than the object that only a restored object can carry it."""
     moment = token_time(token)
     return moment is not None and moment < created - stale_after
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.conditions import Finding, State, finding_of
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
@@ -18,6 +19,7 @@ from esa_preload_operator.domain.steps import (
     SiteListed,
     Step,
     Told,
+    TurnCame,
     Wait,
     Write,
 )
@@ -41,6 +43,8 @@ def learn(local: LocalState, told: Told) -> LocalState:
     seen = local.seen
     if isinstance(told.fact, CrdChanged):
         return replace(local, pruned="", mute=False)
+    if isinstance(told.fact, TurnCame):
+        return replace(local, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
     if (told.job_id, told.secret) != (seen.job_id, seen.secret):
         return local
     old = told.began < seen.changed_at
@@ -50,8 +54,8 @@ def learn(local: LocalState, told: Told) -> LocalState:
         case JobMissing() if not old:
             gone = seen.problem is not None and seen.problem.reason is Reason.JOB_NOT_FOUND
             seen = replace(seen, missing=not gone, site=None)
-        case SiteFailed(problem):
-            seen = replace(seen, site=problem)
+        case SiteFailed(problem, since):
+            seen = replace(seen, site=problem, site_since=since)
         case SiteListed() | JobTold() | JobMissing():
             seen = replace(seen, site=None)
         case CredentialsChanged():
@@ -74,28 +78,25 @@ def stored(seen: Seen, write: Write, now: Moment) -> Seen:
     return replace(seen, job=None, changed_at=now.monotonic)
 
 
-def told(seen: Seen) -> Seen:
-    """Return what is known once the status says all of it."""
-    return seen if seen.job is None else replace(seen, job=None)
-
-
 def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> tuple[LocalState, Step | None]:
     """Look at the job if neither the status nor anything told since says that it works."""
     del rules, fresh
-    if not needs_verification(local.seen, view):
+    if not needs_verification(local, view):
         return local, None
     if now.monotonic < local.look_backoff.not_before:
         return local, Wait(local.look_backoff.not_before)
     return replace(local, call=Looking(view, settled(local.call), resets=False)), Ask(GetJob(view.job_id))
 
 
-def needs_verification(seen: Seen, view: View) -> bool:
-    """Return whether only a look can tell whether the job can be reset."""
-    return seen.missing or not (seen.works or _is_trusted(seen, view) or _is_failure_watched(seen, view))
+def needs_verification(local: LocalState, view: View) -> bool:
+    """Return whether only a look can tell whether the job can be reset, or what the status should show of it."""
+    seen = local.seen
+    shown = seen.job is not None or view.shown.job.id == view.job_id or local.mute
+    return seen.missing or not ((seen.works and shown) or _is_trusted(seen, view) or _is_failure_watched(seen, view))
 
 
 def _is_failure_watched(seen: Seen, view: View) -> bool:
-    """Return whether the last request failed, and the list of the site will tell if the job comes back."""
+    """Return whether the last request failed, and the list of the site will show whether the job is back."""
     failed = view.reset is not None and view.reset.phase == Phase.FAILED and view.observed == view.generation
     return failed and view.shown.job.id == view.job_id and bool(view.shown.job.site_id) and not seen.distrusted
 
@@ -119,6 +120,6 @@ def finding(local: LocalState, view: View) -> Finding | None:
         return Finding(State.READY, Reason.READY, can)
     if seen.site.error_class is not ErrorClass.TRANSIENT:
         return replace(finding_of(seen.site), state=State.BLOCKED)
-    since = view.shown.refreshed_at or "the start"
-    message = f"{can}; its numbers are those of {since}, because the list of its site fails: {seen.site.code}"
+    since = format_time(seen.site_since)
+    message = f"{can}; its numbers may be old: the list of its site has failed since {since} ({seen.site.code})"
     return Finding(State.READY, Reason.REFRESH_FAILING, message)

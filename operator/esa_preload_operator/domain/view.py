@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from esa_preload_operator.domain.cleaning import parse_time
 from esa_preload_operator.domain.conditions import READY, find
+from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.hints import ignored_requests
 from esa_preload_operator.domain.signing import Signing
@@ -76,6 +77,12 @@ class View:
     def changed(self) -> bool:
         """Whether the spec has changed since the last status was written."""
         return self.observed is not None and self.observed != self.generation
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the status shows that the resource already acts on its job, so no older one can be about it."""
+        ready = find(self.shown.conditions, READY)
+        return self.shown.job.id == self.job_id and (ready is None or ready.reason != Reason.JOB_CLAIMED)
 
     @property
     def in_flight(self) -> bool:

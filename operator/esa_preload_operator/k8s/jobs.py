@@ -60,7 +60,7 @@ class JobRepository:
         (Kubernetes API concepts, Resource versions).
 
         Raises:
-            VersionConflictError: somebody else wrote first; nothing was stored.
+            VersionConflictError: another version was stored first; nothing was stored.
             ObjectGoneError: the object does not exist any more; nothing was stored.
             WriteRefusedError: nothing was stored; `retry_after` holds the seconds of the API server's Retry-After.
             WriteUnknownError: it may have been stored.

@@ -2,7 +2,7 @@
 
 Reading is lenient: an unknown field is ignored, and lengths, patterns and rules stand in the schema only, because the
 API server has already judged what users write, perhaps by another version of the CRD. Times in the status are text, so
-that nothing that somebody else wrote there can keep a resource from being read.
+that a status written by hand can be read as far as possible.
 """
 
 from typing import Annotated, Any, Final, Literal

@@ -52,11 +52,11 @@ class App:
         self.refresher.credentials_changed(namespace, name)
         for tracked in self.registry:
             if tracked.ref.namespace == namespace and tracked.secret == name:
-                self.reconciler.tell(tracked, CredentialsChanged())
+                self.reconciler.members.tell(tracked, CredentialsChanged())
 
     def own_credentials_recovered(self) -> None:
         """Try again at once what failed while the operator had no credentials of its own."""
         self.refresher.credentials_changed("", None)
         for tracked in self.registry:
             if tracked.secret is None:
-                self.reconciler.tell(tracked, CredentialsChanged())
+                self.reconciler.members.tell(tracked, CredentialsChanged())

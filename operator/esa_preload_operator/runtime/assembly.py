@@ -30,6 +30,7 @@ from esa_preload_operator.runtime.queue import WorkQueue
 from esa_preload_operator.runtime.settings import Settings, SettingsError
 from esa_preload_operator.runtime.tracing import open_traces
 from esa_preload_operator.services.clock import Clock
+from esa_preload_operator.services.members import Members
 from esa_preload_operator.services.reconcile import Reconciler
 from esa_preload_operator.services.refresh import Refresher
 from esa_preload_operator.services.registry import Registry
@@ -72,11 +73,9 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
     queue: WorkQueue[View] = WorkQueue(metrics)
     clock = Clock()
     leadership = _leadership(settings, connection, identity)
-    secret_cache = SecretCache(
+    secret_cache = _secret_cache(
+        settings,
         connection,
-        settings.credentials_secret_names,
-        settings.namespaces or None,
-        keys=(KEY_ID, KEY_SECRET, TOKEN),
         on_change=lambda namespace, name: app.secret_changed(namespace, name),  # noqa: PLW0108 - the app comes later
     )
     accounts = _account_pool(
@@ -87,21 +86,16 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         observe=traces.observing(metrics.called),
         on_healed=lambda: app.own_credentials_recovered(),  # noqa: PLW0108 - the app comes later
     )
-    registry = Registry()
-    wake = functools.partial(queue.add, urgent=False)
-    refresher = Refresher(accounts, registry, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
     events = EventRecorder(connection, pod, on_drop=metrics.event_dropped)
     jobs = traces.store(JobRepository(connection))
-    runner = Runner(
-        jobs=jobs,
-        accounts=accounts,
-        leadership=leadership,
-        clock=clock,
-        writer=Writer(jobs, events, metrics, clock),
-        registry=registry,
-        resume=functools.partial(queue.add, urgent=True),
-    )
-    reconciler = Reconciler(runner, rules_of(settings, identity), registry, refresher, wake)
+    writer = Writer(jobs, events, metrics, clock)
+    registry = Registry()
+    resume = functools.partial(queue.add, urgent=True)
+    runner = Runner(jobs, accounts, leadership, clock, writer, registry, resume=resume)
+    wake = functools.partial(queue.add, urgent=False)
+    refresher = Refresher(accounts, registry, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
+    members = Members(registry, refresher, clock, wake)
+    reconciler = Reconciler(runner, rules_of(settings, identity), members)
     health = _health(settings, queue, metrics, registry)
     app = App(
         settings=settings,
@@ -121,6 +115,11 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
         traces=traces,
     )
     return app
+
+
+def _secret_cache(settings: Settings, connection: Connection, *, on_change: Callable[[str, str], None]) -> SecretCache:
+    names, namespaces = settings.credentials_secret_names, settings.namespaces or None
+    return SecretCache(connection, names, namespaces, keys=(KEY_ID, KEY_SECRET, TOKEN), on_change=on_change)
 
 
 def _leadership(settings: Settings, connection: Connection, identity: str) -> Elector | NoElection:

@@ -12,7 +12,7 @@ from esa_preload_operator.k8s.feed import Trouble
 from esa_preload_operator.runtime.health import Health
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
-from esa_preload_operator.services.reconcile import Reconciler, has_adopted
+from esa_preload_operator.services.reconcile import Reconciler
 from esa_preload_operator.services.registry import Registry, TrackedResource
 
 logger = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class Intake:
         if record is not None and record.uid == identity.uid:
             self._early.discard(identity.ref)
             self._reported.pop(identity.ref, None)
-            self.reconciler.forget(identity.ref)
+            self.reconciler.members.forget(identity.ref)
             self.queue.forget(identity.ref)
 
     def missed(self, identity: Identity) -> None:
@@ -178,7 +178,7 @@ class Intake:
         due = self.reconciler.needs_work(ref, view)
         if due is False:
             return
-        if not self.health.synced and not has_adopted(view):
+        if not self.health.synced and not view.adopted:
             self._early.add(ref)
         elif due is True:
             self.queue.add(ref, view, urgent=bool(requested(view)))

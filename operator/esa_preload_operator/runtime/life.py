@@ -102,7 +102,7 @@ async def _lead(app: App, watch: Watch) -> None:
 
 
 async def _follow_crd(app: App) -> None:
-    await follow_fields(app.connection, app.reconciler.crd_changed, app.reconciler.doubts_crd)
+    await follow_fields(app.connection, app.reconciler.crd_changed, app.registry.doubts_crd)
 
 
 async def _watch_what_is_served(app: App, watch: Watch) -> None:

@@ -107,7 +107,7 @@ class Metrics(QueueMetrics):
         self._reconcile_seconds.labels(result).observe(seconds)
 
     def retried(self) -> None:
-        """Count a resource that comes back after a failure."""
+        """Count a resource that is tried again after a failure."""
         self._retries.inc()
 
     def called(self, action: str, code: str, seconds: float) -> None:

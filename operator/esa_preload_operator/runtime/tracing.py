@@ -31,7 +31,7 @@ Observe = Callable[[str, str, float], None]
 
 
 class NoTraces:
-    """Traces nothing and costs nothing: what it is given comes back as it is."""
+    """Traces nothing and costs nothing: returns what it is given."""
 
     def observing(self, observe: Observe) -> Observe:
         """Return what observes calls to ESA: it gets action, code and seconds."""

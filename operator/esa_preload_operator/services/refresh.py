@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.ports import Accounts, EsaAccount, ObjectRef
@@ -35,10 +36,8 @@ class Member:
 
     job_id: str
     known: int
-    """Hash of the facts that the status shows; 0 while it does not say Ready, so that any list of the job is news."""
+    """Hash of the facts that the status shows; 0 while it says that there is no job, so that any list of it is news."""
     rounds_left: int = 0
-    since: float = 0.0
-    """When `known` changed last: a list that began before is older than that."""
 
 
 @dataclass(slots=True)
@@ -87,37 +86,41 @@ class Refresher:
             wait = self.active_every if running else self.idle_every * now.jitter
             group = self._groups[key] = Group(due=now.monotonic + wait)
             self._changed.set()
-        self._join(group, tracked, view, now.monotonic)
+        self._join(group, tracked, view)
         if running and group.due > now.monotonic + self.active_every:
             group.due = now.monotonic + self.active_every
             self._changed.set()
 
-    def _join(self, group: Group, tracked: TrackedResource, view: View, now: float) -> None:
-        known = hash(facts(view.shown.job)) if view.shown.ready else 0
+    def _join(self, group: Group, tracked: TrackedResource, view: View) -> None:
+        known = 0 if _is_missing(view) else hash(facts(view.shown.job))
         rounds = _ACTIVE_ROUNDS if _is_running(view) else 0
         member = group.members.get(tracked.ref)
         if member is None or member.job_id != view.job_id:
-            member = group.members[tracked.ref] = Member(view.job_id, known, rounds, now)
+            member = group.members[tracked.ref] = Member(view.job_id, known, rounds)
         elif member.known != known:
-            member.known, member.since, member.rounds_left = known, now, rounds
+            member.known, member.rounds_left = known, rounds
         if group.problem is not None:
-            self._tell_failure(group, tracked, now)
+            self._tell_failure(group, tracked)
 
     def untrack(self, ref: ObjectRef) -> None:
         """Stop watching over a resource."""
         key = self._group_of.pop(ref, None)
         if key is None:
             return
+        self._groups[key].members.pop(ref, None)
+        self._drop_if_empty(key)
+
+    def _drop_if_empty(self, key: GroupKey) -> None:
+        """Forget a group without resources; one that is being listed stays, so that nobody lists it twice at once."""
         group = self._groups[key]
-        group.members.pop(ref, None)
-        if not group.members:
+        if not group.members and not group.running:
             del self._groups[key]
 
     def credentials_changed(self, namespace: str, secret: str | None) -> None:
         """List at once what failed with the old credentials; "" and None are the operator's own."""
         for key, group in self._groups.items():
             if key[:2] == (namespace, secret) and group.problem is not None:
-                group.due = 0.0
+                group.due, group.problem, group.failing_since = 0.0, None, None
         self._changed.set()
 
     async def run(self) -> None:
@@ -146,6 +149,7 @@ class Refresher:
         group = self._groups.get(key)
         if group is None:
             return
+        group.running = True
         begun = self.clock.monotonic()
         try:
             account = await self._account(group, key)
@@ -156,6 +160,7 @@ class Refresher:
             self._succeeded(key, group, {job.id: job for job in jobs}, begun)
         finally:
             group.running = False
+            self._drop_if_empty(key)
             self._changed.set()
 
     async def _account(self, group: Group, key: GroupKey) -> EsaAccount:
@@ -181,28 +186,14 @@ class Refresher:
         group.problem, group.failing_since, group.failures = None, None, 0
         for ref, member in list(group.members.items()):
             member.rounds_left = max(0, member.rounds_left - 1)
-            fact = self._news(ref, member, jobs.get(member.job_id), begun)
+            tracked = self.registry.get(ref)
+            fact = _news(tracked, member, jobs.get(member.job_id)) if tracked is not None else None
             if fact is not None:
                 self._tell(ref, member, fact, key[1], begun)
         active = any(member.rounds_left for member in group.members.values())
         now = self.clock.now()
         every = self.active_every if active else self.idle_every
         group.due = min(group.due, now.monotonic + every * (0.9 + now.jitter / 5))
-
-    def _news(self, ref: ObjectRef, member: Member, job: EsaJob | None, begun: float) -> Fact | None:
-        tracked = self.registry.get(ref)
-        if tracked is None:
-            return None
-        listed = SiteListed() if tracked.local.seen.site is not None else None
-        if member.since >= begun:
-            return listed
-        if job is None:
-            return JobMissing()
-        if hash(facts(merged(EsaJob(""), job, member.job_id))) != member.known:
-            if 0 < (job.url_submitted or 0) < (job.url_count or 0):
-                member.rounds_left = _ACTIVE_ROUNDS
-            return JobTold(job)
-        return listed
 
     def _failed(self, key: GroupKey, group: Group, problem: Problem, begun: float) -> None:
         now = self.clock.now()
@@ -214,16 +205,23 @@ class Refresher:
         for ref in list(group.members):
             tracked = self.registry.get(ref)
             if tracked is not None:
-                self._tell_failure(group, tracked, now.monotonic)
+                self._tell_failure(group, tracked)
 
-    def _tell_failure(self, group: Group, tracked: TrackedResource, now: float) -> None:
+    def _tell_failure(self, group: Group, tracked: TrackedResource) -> None:
         """Tell a resource why its site can't be listed: at once, or if it passes by itself, after a while."""
-        problem, since, known = group.problem, group.failing_since, tracked.local.seen.site
+        problem, since, now = group.problem, group.failing_since, self.clock.monotonic()
+        known = tracked.local.seen.site
         if problem is None or since is None or (known is not None and known.code == problem.code):
             return
         if problem.error_class is ErrorClass.TRANSIENT and now - since < max(OLD_NUMBERS, 2 * self.idle_every):
             return
-        self._tell(tracked.ref, group.members[tracked.ref], SiteFailed(problem), tracked.secret, now)
+        self._tell(
+            tracked.ref,
+            group.members[tracked.ref],
+            SiteFailed(problem, self.clock.wall() - (now - since)),
+            tracked.secret,
+            now,
+        )
 
     def _tell(self, ref: ObjectRef, member: Member, fact: Fact, secret: str | None, began: float) -> None:
         tracked = self.registry.get(ref)
@@ -240,3 +238,20 @@ def _is_running(view: View) -> bool:
     if reset is not None and reset.phase == Phase.SUCCEEDED and not progress.url_submitted:
         return True
     return 0 < (progress.url_submitted or 0) < (progress.url_count or 0)
+
+
+def _news(tracked: TrackedResource, member: Member, job: EsaJob | None) -> Fact | None:
+    """Return what a list tells of a resource's job that the status does not show."""
+    if job is None:
+        return JobMissing()
+    if hash(facts(merged(EsaJob(""), job, member.job_id))) != member.known:
+        if 0 < (job.url_submitted or 0) < (job.url_count or 0):
+            member.rounds_left = _ACTIVE_ROUNDS
+        return JobTold(job)
+    return SiteListed() if tracked.local.seen.site is not None else None
+
+
+def _is_missing(view: View) -> bool:
+    """Return whether the status says that the job does not exist."""
+    ready = find(view.shown.conditions, READY)
+    return ready is not None and ready.reason == Reason.JOB_NOT_FOUND

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from esa_preload_operator.domain.local import LocalState
-from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.domain.ports import EsaAccount, ObjectRef
 from esa_preload_operator.domain.steps import Ask, Step, Told, Write
 from esa_preload_operator.domain.tokens import asked_tokens
 from esa_preload_operator.domain.view import View
@@ -22,7 +22,6 @@ class TrackedResource:
     uid: str
     created: float
     job_id: str
-    secret: str | None = None
     version: int = 0
     """The newest version that was seen or written; older events are ignored (read your writes)."""
     local: LocalState = _NEW
@@ -32,6 +31,8 @@ class TrackedResource:
     """The step that the newest event asks for, until a worker takes it."""
     in_line: tuple[View, Ask] | None = None
     """The question that waits for its turn under the account's rate."""
+    line: EsaAccount | None = None
+    """The account in whose line it stands."""
     busy: bool = False
     """A worker has it."""
     writing: tuple[View, Mapping[str, Any]] | None = None
@@ -42,12 +43,36 @@ class TrackedResource:
     """ESA has shown the job to this resource's own credentials."""
 
     @property
+    def secret(self) -> str | None:
+        """Name of the Secret with the credentials, as the newest version that was judged says; None for no Secret."""
+        return self.local.seen.secret
+
+    @property
     def seniority(self) -> tuple[bool, float, str]:
         """What decides between several resources about one job: the confirmed ones first, of these the oldest."""
         return not self.confirmed, self.created, self.uid
 
+    def leave_line(self) -> None:
+        """Wait no longer under the rate of any account; a turn that was given goes to the next."""
+        line, self.line = self.line, None
+        if line is not None:
+            line.withdraw(self.ref)
+
+    def take(self, seen: View | None) -> tuple[tuple[View, Step] | None, tuple[Told, ...]]:
+        """Return the step that was decided for `seen`, or that has waited in line, and the facts to take in first.
+
+        A step counts only while no newer version was seen or written.
+        """
+        decided, self.decided = self.decided, None
+        in_line, self.in_line = self.in_line, None
+        told, self.told = self.told, ()
+        ready: tuple[View, Step] | None = decided if decided is not None and decided[0] is seen else None
+        if seen is None:
+            ready = in_line
+        return (ready if ready is not None and ready[0].version == self.version else None), told
+
     def is_writing(self, body: Mapping[str, Any]) -> bool:
-        """Return whether an object shows just what is being written, so that it tells nothing new."""
+        """Return whether an object shows just what is being written, so that it is no news."""
         if self.writing is None or body.get("status") != self.writing[1]:
             return False
         view, meta = self.writing[0], body["metadata"]
@@ -101,6 +126,10 @@ class Registry:
             elif self._owners[tracked.job_id] is tracked:
                 self._owners[tracked.job_id] = min(rivals.values(), key=lambda other: other.seniority)
         return tracked
+
+    def doubts_crd(self) -> bool:
+        """Return whether a write has come back without what was written."""
+        return any(tracked.local.pruned for tracked in self._by_ref.values())
 
     def owner_of(self, job_id: str) -> TrackedResource | None:
         """Return the one resource that acts on a job."""

@@ -8,10 +8,13 @@ from typing import Final
 
 from esa_preload_operator.domain.call import NOT_SENT, may_send
 from esa_preload_operator.domain.cleaning import format_time
+from esa_preload_operator.domain.conditions import Finding, State
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
+from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.plan import advance
 from esa_preload_operator.domain.ports import Accounts, EsaAccount, JobStore, Leadership, ObjectRef
 from esa_preload_operator.domain.signing import Signing
+from esa_preload_operator.domain.status import is_news
 from esa_preload_operator.domain.steps import (
     Ask,
     Call,
@@ -23,6 +26,8 @@ from esa_preload_operator.domain.steps import (
     Step,
     Stored,
     Tell,
+    Told,
+    TurnCame,
     Wait,
     Write,
 )
@@ -91,7 +96,8 @@ class Runner:
             raise LeadershipLostError
 
     def observed(self, tracked: TrackedResource, view: View, *, fresh: bool) -> Observed:
-        """Return the input for a version of the resource."""
+        """Return the input for a version of the resource, which may also show what became of a lost write."""
+        self.writer.announce_late(tracked, view)
         owner = self.registry.owner_of(view.job_id)
         return Observed(view, fresh=fresh, claimed=owner is not None and owner is not tracked)
 
@@ -107,6 +113,16 @@ class Runner:
         if view is None or self.registry.tombstones.is_gone(view.uid, view.version):
             raise GoneError
         return view
+
+    async def show_fault(self, tracked: TrackedResource, error: Exception) -> None:
+        """Name in the resource's condition what its handling failed with; the next turn starts from a read."""
+        tracked.local, tracked.decided = LocalState(), None
+        message = f"InternalError: {type(error).__name__} while this resource was handled; the operator's log has more"
+        view = await self.read(tracked.ref)
+        finding = Finding(State.WAITING, Reason.INTERNAL_ERROR, message)
+        write = Write(view, view.reset, view.handled, view.newest, finding=finding)
+        if is_news(write):
+            await self.writer.store(tracked, write)
 
     async def _do(self, turn: Turn, step: Step, rules: Rules) -> Input | Wait:
         match step:
@@ -129,15 +145,17 @@ class Runner:
         if view.uid != tracked.uid:  # another object has the name now, and its own event
             raise GoneError
         tracked.version = max(tracked.version, view.version)
-        self.writer.announce_late(tracked, view)
         return self.observed(tracked, view, fresh=True)
 
     async def _ask(self, turn: Turn, query: GetJob, rules: Rules) -> Returned | Wait:
         ref, secret = turn.tracked.ref, turn.tracked.local.seen.secret
         try:
             turn.account = account = await self.accounts.account(ref.namespace, secret)
-            if not account.admit(ref, query.calls, lambda: self.resume(ref)):
+            if turn.tracked.line is not account:
+                turn.tracked.leave_line()
+            if not account.admit(ref, query.calls, lambda: self._resume(turn.tracked)):
                 return self._in_line(turn, account, query)
+            turn.tracked.line = None
             job = await account.get_job(query.job_id)
         except EsaError as error:
             logger.warning("%s: cannot look at job %s: %s", ref, query.job_id, error.problem)
@@ -146,6 +164,7 @@ class Runner:
 
     def _in_line(self, turn: Turn, account: EsaAccount, query: GetJob) -> Returned | Wait:
         """Wait for the turn under the account's rate; a long wait shows in the status."""
+        turn.tracked.line = account
         seconds = account.wait_estimate(turn.tracked.ref) or 0.0
         if seconds < LONG_WAIT and turn.view is not None:
             turn.tracked.in_line = turn.view, Ask(query)
@@ -158,8 +177,15 @@ class Runner:
                 ErrorClass.TRANSIENT,
                 Reason.THROTTLED,
                 Delivery.NEVER_SENT,
+                retry_after=LONG_WAIT,
             )
         )
+
+    def _resume(self, tracked: TrackedResource) -> None:
+        if tracked.in_line is None:
+            now = self.clock.monotonic()
+            tracked.told = (*tracked.told, Told(TurnCame(), tracked.job_id, tracked.secret, now))
+        self.resume(tracked.ref)
 
     def _new_signing(self, account: EsaAccount) -> Signing:
         return Signing(nonce=uuid.uuid4().hex, date=format_time(self.clock.wall()), signer=account.signer)

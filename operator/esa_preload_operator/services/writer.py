@@ -81,9 +81,12 @@ class Writer:
         self.events.post(involved, notice.reason, notice.message, warning=notice.warning)
 
     def announce_late(self, tracked: TrackedResource, view: View) -> None:
-        """Tell of a write whose answer was lost, now that the resource was read and shows whether it was stored."""
-        write, tracked.unannounced = tracked.unannounced, None
-        if write is not None and _is_stored(write, view):
+        """Announce a write whose answer was lost, once a newer version shows that it was stored."""
+        write = tracked.unannounced
+        if write is None or view.version <= write.view.version:
+            return
+        tracked.unannounced = None
+        if _is_stored(write, view):
             self._announce(tracked, write, view)
 
     def _announce(self, tracked: TrackedResource, write: Write, view: View) -> None:

@@ -258,7 +258,7 @@ def test_a_server_error_of_the_first_call_is_remembered_until_it_is_stored() -> 
     assert expect(Wait, p.writes(resource, spent)).until is not None
 
 
-def test_a_server_error_that_blames_the_author_fails_nothing() -> None:
+def test_a_server_error_with_a_terminal_code_fails_nothing() -> None:
     p = process()
     resource, _ = first_call(p)
     spent = expect(Write, p.on(Returned(replace(SERVER_ERROR, error_class=ErrorClass.TERMINAL))))

@@ -30,7 +30,7 @@ def test_a_delay_is_never_shorter_than_what_esa_asks_for(
     assert retry_delay(replace(problem(error_class=error_class), retry_after=hint), count, jitter) >= hint
 
 
-def test_what_the_account_heals_is_retried_more_slowly_than_what_time_heals() -> None:
+def test_blocked_errors_are_retried_more_slowly_than_transient_ones() -> None:
     for count in range(1, 12):
         slow = retry_delay(problem(error_class=ErrorClass.BLOCKED), count, 0.5)
         assert slow > retry_delay(problem(error_class=ErrorClass.TRANSIENT), count, 0.5)

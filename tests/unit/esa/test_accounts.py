@@ -80,7 +80,7 @@ async def test_what_is_missing_is_named() -> None:
     assert error.problem.reason is Reason.CREDENTIALS_MISSING
 
 
-async def test_time_heals_a_secret_that_could_not_be_read() -> None:
+async def test_a_secret_that_could_not_be_read_is_retried_automatically() -> None:
     cluster = Cluster()
     cluster.down = True
     error = await refused(cluster.pool(), "web", "esa-credentials")

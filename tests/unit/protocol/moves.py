@@ -10,6 +10,7 @@ from esa_preload_operator.domain.steps import Ask, Call, Conflicted, Read, Retur
 from esa_preload_operator.domain.tokens import without
 from esa_preload_operator.domain.values import Phase
 from unit.protocol import nonces
+from unit.protocol.ageing import TIMEOUT
 from unit.protocol.parts import LOST, RECEIVED, UNSENT, Move, bits, is_same_call, more, off_wire, so_far
 from unit.protocol.world import (
     ANSWERED,
@@ -20,7 +21,6 @@ from unit.protocol.world import (
     KEYS,
     READY,
     SLOW,
-    TIMEOUT,
     Machine,
     Message,
     Obj,
@@ -123,7 +123,7 @@ class Moves:
             yield Move("reads", p, self._seen(self._on(s, p, ("observed", self.m.view(s.obj), True, s.rival)), p))
         elif isinstance(step, Ask):
             yield Move("looks", p, self._look(s, p, proc))
-        elif proc.cache >= 0 and (proc.news or proc.woken or step.until == 0.0):
+        elif isinstance(step, Wait) and proc.cache >= 0 and (proc.news or proc.woken or step.until == 0.0):
             on = self._on(s, p, ("observed", proc.cache, False, s.rival))
             taken = on.procs[p]._replace(news=False, woken=False)
             yield Move("handles what the watch showed", p, self._proc(on, p, taken))
@@ -302,6 +302,8 @@ class Moves:
             allowed, excuse = more(allowed, message.serves), "b"
         elif too_many:
             broken = "a second reset for one request"
+        if self.scope.most and max(counts) > self.scope.most:
+            broken = "more calls than a request without progress may cost"
         if message.job == obj.job:
             s = s._replace(url=0, since=so_far(s))
         if is_same_call(obj.reset, self.m.records[message.intent]):

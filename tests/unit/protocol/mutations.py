@@ -152,6 +152,11 @@ def _old_nonce(memory: LocalState, happened: Input, now: Moment, rules: Rules) -
     return after, step
 
 
+def _never_satisfied(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
+    with patch.object(call, "_is_satisfied", return_value=False):
+        return plan.advance(memory, happened, now, rules)
+
+
 def _ignores_credentials(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
     if isinstance(happened, Told):
         happened = replace(happened, secret=memory.seen.secret)
@@ -208,6 +213,7 @@ CLAIMS_FOREVER = Rulebook("a claim is claimed instead of called", advance=_claim
 NEW_NONCE = Rulebook("recovery signs anew", advance=_new_nonce)
 NEWER_TOKENS = Rulebook("a request that is sent again answers newer tokens", advance=_newer_tokens)
 OLD_NONCE = Rulebook("a nonce is sent again after an answer", advance=_old_nonce)
+NEVER_SATISFIED = Rulebook("lost answers about a job without progress go on", advance=_never_satisfied)
 IGNORES_CREDENTIALS = Rulebook("what other credentials tell counts", advance=_ignores_credentials)
 IGNORES_AGE = Rulebook("a list counts though the job was looked at since it began", advance=_ignores_age)
 BELIEVES_LIST = Rulebook("a job that a list lacks is gone", advance=_believes_list)

@@ -28,6 +28,8 @@ class Scope:
     """The watch shows a process versions that are older than its own last write."""
     nonce: bool = False
     """Intents name nonce and date of their calls, and ESA takes each nonce once."""
+    most: int = 0
+    """Resets that one request may lead to at most, whatever is excused; 0 sets no bound."""
     site: bool = False
     """The site's list, rivals, credentials and the life of the job are part of the world."""
 
@@ -48,9 +50,11 @@ SCOPES = (
     Scope("old views again", A_B, Left(crash=1, lose=1, edit=1), rereads=True),
     Scope("source change", A_B, Left(crash=1, lose=1, new_job=1)),
     Scope("foreign reset", A_B, Left(crash=1, lose=1, foreign=1)),
-    Scope("failures that time heals", A_B, Left(crash=1, lose=1, look_fails=1, throttle=1, refuse=1)),
-    Scope("failures that the author heals", A_B, Left(lose=1, author=1, spec=1, look_fails=1, edit=1)),
+    Scope("transient failures", A_B, Left(crash=1, lose=1, look_fails=1, throttle=1, refuse=1)),
+    Scope("terminal failures", A_B, Left(lose=1, author=1, spec=1, look_fails=1, edit=1)),
     Scope("nothing submitted at first", A_B, Left(crash=1, lose=1, regrow=1), url=0),
+    Scope("nothing submitted, 3 lost answers", A, Left(lose=3, edit=1), url=0, most=2),
+    Scope("3 lost answers and regrowth", A, Left(lose=3, regrow=2)),
     Scope("the counter falls, the status is wiped", A_B, Left(crash=1, lose=1, fall=1, wipe=1)),
     Scope("unbounded network", A_B, Left(crash=1, lose=2), unbounded=True),
     Scope("lease: crash, pause, lost answer", A, Left(crash=1, lose=1, pause=1), owners=2, lease=1),

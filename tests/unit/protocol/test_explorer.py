@@ -10,7 +10,9 @@ from unit.protocol.world import Left, Rulebook
 Record = Callable[[str, object], None]
 
 UNDECIDABLE = {
-    "nothing submitted at first": "0a",
+    "nothing submitted at first": "a",
+    "nothing submitted, 3 lost answers": "0a",
+    "3 lost answers and regrowth": "a",
     "removal and regrowth": "a",
     "unbounded network": "ab",
     "2 owners at once: foreign reset": "a",
@@ -61,6 +63,7 @@ UNDONE = "A counts as handled without a reset after it was set"
 OTHERS = "what other credentials were told is shown"
 OLD_LIST = "an old list counts more than a newer look"
 DELETED = "a resource that is being deleted is reset"
+TOO_MANY = "more calls than a request without progress may cost"
 BROKEN = (
     (mutations.NO_CLAIM, Scope("2 owners", A, Left(lose=1), owners=2), SECOND),
     (mutations.NO_CHECK, Scope("pause", A, Left(pause=1), owners=2, lease=1), SECOND),
@@ -76,6 +79,7 @@ BROKEN = (
     (mutations.NEW_NONCE, Scope("pause", A, Left(pause=1), owners=2, lease=1, split=True, nonce=True), SECOND),
     (mutations.NEWER_TOKENS, Scope("2 keys", TWO_KEYS, Left(lose=1), url=0, nonce=True), UNANSWERED),
     (mutations.OLD_NONCE, Scope("server error", A, Left(server=1), nonce=True), UNDONE),
+    (mutations.NEVER_SATISFIED, Scope("lost answers", A, Left(lose=3), url=0, most=2), TOO_MANY),
     (mutations.IGNORES_CREDENTIALS, Scope("Secret", (), Left(secret=2), site=True), OTHERS),
     (mutations.IGNORES_AGE, Scope("old list", (), Left(vanish=1, forge=1), site=True), OLD_LIST),
     (mutations.BELIEVES_LIST, Scope("old list", (), Left(vanish=2), site=True), OLD_LIST),

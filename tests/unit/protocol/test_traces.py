@@ -18,7 +18,7 @@ def _asked(token: str = "A") -> Resource:
     return resource
 
 
-def test_1_an_edit_between_answer_and_outcome_does_not_reset_twice() -> None:
+def test_an_edit_between_answer_and_outcome_does_not_reset_twice() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource, submitted=0)
 
@@ -33,7 +33,7 @@ def test_1_an_edit_between_answer_and_outcome_does_not_reset_twice() -> None:
     assert dict(resource.view.handled) == {RESET_KEY: "A"}
 
 
-def test_2_own_call_that_timed_out_is_not_repeated_before_its_deadline() -> None:
+def test_own_call_that_timed_out_is_not_repeated_before_its_deadline() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
 
@@ -48,7 +48,7 @@ def test_2_own_call_that_timed_out_is_not_repeated_before_its_deadline() -> None
     assert waiting.until == restarted.at + restarted.rules.deadline
 
 
-def test_3_who_holds_an_old_body_cannot_claim_and_does_not_call() -> None:
+def test_who_holds_an_old_body_cannot_claim_and_does_not_call() -> None:
     p0, p1, resource = Process(), Process(name="p1"), _asked()
     sent(p0, resource, submitted=0)
     old = resource.view
@@ -63,7 +63,7 @@ def test_3_who_holds_an_old_body_cannot_claim_and_does_not_call() -> None:
     expect(Wait, p1.sees(resource, fresh=True))
 
 
-def test_3_a_claim_renews_the_deadline_for_whoever_comes_next() -> None:
+def test_a_claim_renews_the_deadline_for_whoever_comes_next() -> None:
     p0, p1, resource = Process(), Process(name="p1"), _asked()
     sent(p0, resource)
     expect(Wait, p1.sees(resource))
@@ -79,7 +79,7 @@ def test_3_a_claim_renews_the_deadline_for_whoever_comes_next() -> None:
     assert waiting.until >= p1.at + p1.rules.deadline
 
 
-def test_4_a_process_that_was_paused_between_intent_and_call_does_not_send() -> None:
+def test_a_process_that_was_paused_between_intent_and_call_does_not_send() -> None:
     p0, p1, resource = Process(), Process(name="p1"), _asked()
     call = sent(p0, resource)
     assert may_send(call, p0.at, FOREVER)
@@ -94,13 +94,13 @@ def test_4_a_process_that_was_paused_between_intent_and_call_does_not_send() -> 
     expect(Wait, p0.sees(resource, fresh=True))
 
 
-def test_4_the_last_moment_to_send_leaves_the_call_its_time_before_the_deadline() -> None:
+def test_the_last_moment_to_send_leaves_the_call_its_time_before_the_deadline() -> None:
     p0, resource = Process(at=100.0), _asked()
     call = sent(p0, resource)
     assert call.not_after + p0.rules.request_timeout <= 100.0 + p0.rules.deadline
 
 
-def test_5_an_intent_about_another_job_is_closed_without_a_call() -> None:
+def test_an_intent_about_another_job_is_closed_without_a_call() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
     resource.edit(job_id="J2")
@@ -116,7 +116,7 @@ def test_5_an_intent_about_another_job_is_closed_without_a_call() -> None:
     expect(Ask, p1.writes(resource, write))
 
 
-def test_5_an_answer_about_the_old_job_does_not_describe_the_new_one() -> None:
+def test_an_answer_about_the_old_job_does_not_describe_the_new_one() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
     outcome = p0.on(Returned(job(0)))
@@ -125,7 +125,7 @@ def test_5_an_answer_about_the_old_job_does_not_describe_the_new_one() -> None:
     assert expect(Write, p0.sees(resource, fresh=True)).job is None
 
 
-def test_6_a_newer_token_is_not_handled_by_the_older_one_s_outcome() -> None:
+def test_a_newer_token_is_not_handled_by_the_older_one_s_outcome() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource)
     outcome = p0.on(Returned(job(0)))
@@ -140,7 +140,7 @@ def test_6_a_newer_token_is_not_handled_by_the_older_one_s_outcome() -> None:
     assert dict(call.intent.tokens) == {RESET_KEY: "B"}
 
 
-def test_7_after_a_conflict_the_job_is_looked_at_again() -> None:
+def test_after_a_conflict_the_job_is_looked_at_again() -> None:
     p0, resource = Process(), _asked()
     expect(Ask, p0.sees(resource))
     intent = p0.on(Returned(job(1)))
@@ -154,7 +154,7 @@ def test_7_after_a_conflict_the_job_is_looked_at_again() -> None:
     assert dict(call.intent.tokens) == {RESET_KEY: "B"}
 
 
-def test_8_progress_that_has_regrown_proves_nothing_and_the_status_says_so() -> None:
+def test_progress_that_has_regrown_proves_nothing_and_the_status_says_so() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource, submitted=1)
     p1 = Process(name="p1")
@@ -169,7 +169,7 @@ def test_8_progress_that_has_regrown_proves_nothing_and_the_status_says_so() -> 
     assert claim.handled == ()
 
 
-def test_8_progress_that_has_fallen_confirms_without_a_call() -> None:
+def test_progress_that_has_fallen_confirms_without_a_call() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource, submitted=1)
     p1 = Process(name="p1")
@@ -184,7 +184,7 @@ def test_8_progress_that_has_fallen_confirms_without_a_call() -> None:
     assert dict(resource.view.handled) == {RESET_KEY: "A"}
 
 
-def test_8_confirmation_by_progress_can_be_switched_off() -> None:
+def test_confirmation_by_progress_can_be_switched_off() -> None:
     p0, resource = Process(), _asked()
     sent(p0, resource, submitted=1)
     p1 = Process(name="p1")

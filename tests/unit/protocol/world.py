@@ -8,12 +8,12 @@ alone are one state.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from esa_preload_operator.domain import call, plan
 from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.local import Claiming, LocalState, Orphaned, Storing
+from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.steps import (
     Call,
     CredentialsChanged,
@@ -28,9 +28,21 @@ from esa_preload_operator.domain.steps import (
     Wait,
     Write,
 )
-from esa_preload_operator.domain.values import Backoff, Moment, Phase, ResetState, Rules
+from esa_preload_operator.domain.values import Moment, ResetState, Rules
 from esa_preload_operator.domain.view import Shown, View
 from support.protocol import after, ready
+from unit.protocol.ageing import (
+    GRACE,
+    REPEAT,
+    TIMEOUT,
+    aged,
+    canonical,
+    kept,
+    old_view,
+    shift,
+    shift_step,
+    small,
+)
 from unit.protocol.nonces import stamps_of
 
 if TYPE_CHECKING:
@@ -39,10 +51,6 @@ if TYPE_CHECKING:
     from esa_preload_operator.domain.tokens import Tokens
     from esa_preload_operator.resources.job import Condition
 
-TIMEOUT, GRACE = 1, 1
-DEADLINE = TIMEOUT + GRACE
-REPEAT = 3
-"""Time from a lost answer to the second repetition without a proof."""
 KEYS = ("esa.preload-operator.io/resetRequested", "resetRequested")
 
 V = TypeVar("V", bound=Hashable)
@@ -313,11 +321,11 @@ class Machine:
         key = (kind, number)
         if key not in self._memo:
             if kind == "memory":
-                self._memo[key] = self.memories.id(_aged(self.memories[number]))
+                self._memo[key] = self.memories.id(aged(self.memories[number]))
             elif kind == "step":
-                self._memo[key] = self.steps.id(_aged(self.steps[number]))
+                self._memo[key] = self.steps.id(aged(self.steps[number]))
             else:
-                self._memo[key] = self.views.id(_old_view(self.views[number])) if number >= 0 else number
+                self._memo[key] = self.views.id(old_view(self.views[number])) if number >= 0 else number
         return self._memo[key]
 
     def later(self, kind: str, number: int, ticks: int) -> int:
@@ -325,9 +333,9 @@ class Machine:
         key = (kind, number, ticks)
         if key not in self._memo:
             if kind == "memory":
-                self._memo[key] = self.memories.id(canonical(_shift(self.memories[number], ticks)))
+                self._memo[key] = self.memories.id(canonical(shift(self.memories[number], ticks)))
             else:
-                self._memo[key] = self.steps.id(_shift_step(self.steps[number], ticks))
+                self._memo[key] = self.steps.id(shift_step(self.steps[number], ticks))
         return self._memo[key]
 
     def stamps(self, kind: str, number: int) -> frozenset[str]:
@@ -347,105 +355,3 @@ def _stamps(value: object) -> Iterator[str]:
     elif hasattr(value, "__dataclass_fields__"):
         for name in value.__dataclass_fields__:
             yield from _stamps(getattr(value, name))
-
-
-def _old_view(view: View) -> View:
-    return view if view.version == 0 else replace(view, version=0)
-
-
-def _aged(value: Any) -> Any:
-    """The same value with each version in it an older one."""
-    if isinstance(value, View):
-        return _old_view(value)
-    if not is_dataclass(value) or isinstance(value, type):
-        return value
-    changes = {}
-    for item in fields(value):
-        before = getattr(value, item.name)
-        if (new := _aged(before)) is not before:
-            changes[item.name] = new
-    return replace(value, **changes) if changes else value
-
-
-def _shift(memory: LocalState, ticks: int) -> LocalState:
-    open_call = memory.call
-    if isinstance(open_call, Claiming):
-        open_call = replace(open_call, begun=open_call.begun - ticks)
-    return replace(
-        memory,
-        call=_orphans(open_call, lambda orphan: replace(orphan, since=orphan.since - ticks)),
-        seen=replace(memory.seen, changed_at=memory.seen.changed_at - ticks),
-        reset_backoff=_sooner(memory.reset_backoff, ticks),
-        look_backoff=_sooner(memory.look_backoff, ticks),
-        write_backoff=_sooner(memory.write_backoff, ticks),
-    )
-
-
-def _sooner(backoff: Backoff, ticks: int) -> Backoff:
-    return replace(backoff, not_before=backoff.not_before - ticks)
-
-
-def _orphans(open_call: Any, change: Callable[[Orphaned], Orphaned]) -> Any:
-    """The same open call with each orphan in it changed."""
-    if isinstance(open_call, Orphaned):
-        return change(open_call)
-    parts = {name: getattr(open_call, name) for name in ("base", "then") if hasattr(open_call, name)}
-    changed = {name: new for name, old in parts.items() if (new := _orphans(old, change)) is not old}
-    return replace(open_call, **changed) if changed else open_call
-
-
-def _shift_step(step: Step, ticks: int) -> Step:
-    if isinstance(step, Wait) and step.until is not None:
-        return replace(step, until=max(0.0, step.until - ticks))
-    if isinstance(step, Call):
-        return replace(step, not_after=max(-DEADLINE - 1.0, step.not_after - ticks))
-    return step
-
-
-def canonical(memory: LocalState) -> LocalState:
-    """Cut what is so long ago that its age makes no difference."""
-    open_call = memory.call
-    if isinstance(open_call, Claiming):
-        open_call = replace(open_call, begun=max(open_call.begun, -DEADLINE - 1.0))
-    if isinstance(open_call, Claiming | Storing):
-        open_call = replace(open_call, write=small(open_call.write))
-    return replace(
-        memory,
-        call=_orphans(open_call, _canonical_orphan),
-        seen=replace(memory.seen, changed_at=float("-inf") if memory.seen.changed_at < 0 else 0.0),
-        reset_backoff=_canonical_backoff(memory.reset_backoff),
-        look_backoff=_canonical_backoff(memory.look_backoff),
-        write_backoff=_canonical_backoff(memory.write_backoff),
-    )
-
-
-def small(write: Write) -> Write:
-    """A write as the model keeps it."""
-    return replace(write, reset=kept(write.reset), notice=None)
-
-
-def _canonical_orphan(orphan: Orphaned) -> Orphaned:
-    longest = max(DEADLINE, REPEAT * 2.0 ** max(0, orphan.intent.unproven - 1))
-    return replace(orphan, since=max(-longest, orphan.since))
-
-
-def _canonical_backoff(backoff: Backoff) -> Backoff:
-    return Backoff(min(backoff.failures, 2), max(0.0, backoff.not_before))
-
-
-def kept(record: ResetState | None) -> ResetState | None:
-    """A record as the model keeps it: an intent whole, of a closed one what decides about later requests."""
-    if record is None or record.phase == Phase.IN_FLIGHT:
-        return record
-    small = ResetState(phase=record.phase)
-    if record.phase in (Phase.HELD, Phase.RETRYING, Phase.FAILED):
-        small = replace(
-            small,
-            tokens=record.tokens,
-            attempts=min(record.attempts, 2),
-            generation=record.generation,
-            unproven=record.unproven,
-            reason=record.reason,
-            message=record.message,
-        )
-    return small

@@ -57,7 +57,7 @@ async def test_rrsa_comes_before_the_instance(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "other"])
-async def test_an_instance_without_that_role_says_so_and_heals(bench: Bench, name: str) -> None:
+async def test_an_instance_without_that_role_says_so_until_it_has_one(bench: Bench, name: str) -> None:
     on_instance(bench, ALIBABA_CLOUD_ECS_METADATA=name)
     bench.own = bench.open(ecs_ram_role=True)
     bench.cloud.instance_role = ""

@@ -81,7 +81,7 @@ async def test_a_rotated_token_file_is_read_anew(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("refusal", [NO_PERMISSION, TOKEN_EXPIRED, TOKEN_INVALID])
-async def test_a_refusal_shows_as_invalid_credentials_and_heals(bench: Bench, refusal: tuple[int, str, str]) -> None:
+async def test_a_refusal_shows_as_invalid_credentials_until_it_is_over(bench: Bench, refusal: tuple[int, str, str]) -> None:
     bench.cloud.refusal = refusal
     error = await bench.invalid()
     assert (error.problem.code, error.problem.request_id, error.problem.http_status) == (
@@ -105,7 +105,7 @@ async def test_an_unknown_identity_provider_is_refused(bench: Bench) -> None:
     assert "No such OIDC Provider registered." in str(error)
 
 
-async def test_an_unreachable_sts_shows_as_invalid_credentials_and_heals(bench: Bench) -> None:
+async def test_an_unreachable_sts_shows_as_invalid_credentials_until_it_is_over(bench: Bench) -> None:
     await bench.cloud.stop()
     error = await bench.invalid()
     assert "connection refused" in str(error)
