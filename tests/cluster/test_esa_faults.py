@@ -140,9 +140,7 @@ async def test_what_the_account_forbids_is_tried_until_it_is_allowed(running: Ru
 
 
 @pytest.mark.parametrize("name", AUTHOR)
-async def test_a_terminal_error_fails_once_and_a_new_token_tries_again(
-    running: Running, name: str
-) -> None:
+async def test_a_terminal_error_fails_once_and_a_new_token_tries_again(running: Running, name: str) -> None:
     world, number, reason = running.world, running.numbers[name], name.split(maxsplit=1)[0]
     status = await world.handled(number, timeout=PATIENCE)
     assert (world.resets(number), world.calls(RESET, number)) == (0, AUTHOR[name].calls)

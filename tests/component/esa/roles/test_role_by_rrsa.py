@@ -81,7 +81,9 @@ async def test_a_rotated_token_file_is_read_anew(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("refusal", [NO_PERMISSION, TOKEN_EXPIRED, TOKEN_INVALID])
-async def test_a_refusal_shows_as_invalid_credentials_until_it_is_over(bench: Bench, refusal: tuple[int, str, str]) -> None:
+async def test_a_refusal_shows_as_invalid_credentials_until_it_is_over(
+    bench: Bench, refusal: tuple[int, str, str]
+) -> None:
     bench.cloud.refusal = refusal
     error = await bench.invalid()
     assert (error.problem.code, error.problem.request_id, error.problem.http_status) == (
