@@ -119,7 +119,8 @@ def finding(local: LocalState, view: View) -> Finding | None:
     if seen.site is None:
         return Finding(State.READY, Reason.READY, can)
     if seen.site.error_class is not ErrorClass.TRANSIENT:
-        return replace(finding_of(seen.site), state=State.BLOCKED)
+        reason = seen.site.reason if seen.site.error_class is ErrorClass.BLOCKED else Reason.ESA_ERROR
+        return Finding(State.BLOCKED, reason, str(seen.site))
     since = format_time(seen.site_since)
     message = f"{can}; its numbers may be old: the list of its site has failed since {since} ({seen.site.code})"
     return Finding(State.READY, Reason.REFRESH_FAILING, message)
