@@ -44,6 +44,12 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "at rest: list calls per page and round": Limit("≤", 1),
     "at rest: ESA calls for single jobs": Limit("=", 0),
     "at rest: resources per call": Limit("≥", 50),
+    "soak: MiB resident at the end, ratio to the first tenth": Limit("≤", 1.1),
+    "soak: connections at the end, more than after the first tenth": Limit("≤", 20),
+    "soak: tasks at the end, more than after the first tenth": Limit("≤", 10),
+    "soak: timers at the end, more than after the first tenth": Limit("≤", 20),
+    "soak: duplicate resets": Limit("=", 0),
+    "soak: lost resets": Limit("=", 0),
     "ESA client: calls/s, ratio to the official one (uvloop)": Limit("≥", 1),
 }
 """Values without a limit are printed for comparison only."""

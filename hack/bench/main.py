@@ -20,6 +20,7 @@ from proc import machine
 from resets import latency, rate, writes
 from resting import rest, start
 from sizes import FULL, TRIAL, Sizes
+from soak import soak
 from stage import FOLDER, Stage, handled_status, open_stage
 from storing import store
 
@@ -31,12 +32,20 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "writes": ("status writes", "Events per", "other writes"),
     "start": ("start with",),
     "rest": ("at rest",),
+    "soak": ("soak:",),
     "client": ("ESA client",),
 }
 """The parts of the measurement, and how the names of their limits begin."""
 
 
-MEASURED: Final[Mapping[str, Part]] = {"store": store, "latency": latency, "rate": rate, "start": start, "rest": rest}
+MEASURED: Final[Mapping[str, Part]] = {
+    "store": store,
+    "latency": latency,
+    "rate": rate,
+    "start": start,
+    "rest": rest,
+    "soak": soak,
+}
 
 
 async def measure(stage: Stage, parts: list[str]) -> Values:

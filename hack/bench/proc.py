@@ -1,5 +1,6 @@
 """What Linux tells about a process."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,15 @@ def peak_mib(pid: int) -> float:
 def _status(pid: int, name: str) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+
+
+def open_sockets(pid: int) -> int:
+    """Return how many sockets a process has open (proc(5), /proc/pid/fd)."""
+    found = 0
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += str(each.readlink()).startswith("socket:")
+    return found
 
 
 def machine() -> tuple[float, float]:

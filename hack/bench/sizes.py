@@ -25,6 +25,14 @@ class Sizes:
     refreshes: int = 4
     refresh_idle: int = 20
     """Seconds between two refreshes of a site when there are many resources."""
+    soak_jobs: int = 200
+    soak_resets: int = 20_000
+    soak_secrets: int = 2_000
+    """Updates of one Secret."""
+    soak_objects: int = 2_000
+    """Resources that come and go."""
+    soak_cuts: int = 100
+    """Cuts of all watches."""
     client_rounds: int = 5
     client_calls: int = 400
 
@@ -43,6 +51,11 @@ TRIAL: Final = Sizes(
     some=40,
     refreshes=1,
     refresh_idle=5,
+    soak_jobs=4,
+    soak_resets=40,
+    soak_secrets=20,
+    soak_objects=20,
+    soak_cuts=10,
     client_rounds=1,
     client_calls=20,
 )

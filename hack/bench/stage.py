@@ -49,10 +49,10 @@ def open_stage(folder: Path, sizes: Sizes, *, audit: bool = False) -> Iterator[S
         yield Stage(control_plane, simulator, folder, sizes)
 
 
-def start_operator(world: World, **settings: str) -> OperatorProcess:
+def start_operator(world: World, kubeconfig: Path | None = None, **settings: str) -> OperatorProcess:
     """Start the operator as it is shipped, but for the rate that protects ESA, which would be all that is measured."""
     values = {"LOG_LEVEL": "info", "MAX_CALLS_PER_SECOND": "100000", "REQUEST_TIMEOUT": "10s", "NETWORK_GRACE": "5s"}
-    return world.operator(None, **values | settings)
+    return world.operator(kubeconfig, **values | settings)
 
 
 def seed(world: World, numbers: Iterable[int], *, sites: int = 1, **fields: Any) -> None:

@@ -60,9 +60,9 @@ class Authority:
         )
         self._sign(builder, self.certificate)
 
-    def server(self, name: str) -> KeyPair:
-        """Issues a certificate for a server on this machine's loopback addresses."""
-        names: list[x509.GeneralName] = [x509.DNSName(each) for each in SERVER_NAMES]
+    def server(self, name: str, *hosts: str) -> KeyPair:
+        """Issues a certificate for a server on this machine's loopback addresses, and by these names."""
+        names: list[x509.GeneralName] = [x509.DNSName(each) for each in (*SERVER_NAMES, *hosts)]
         names += [x509.IPAddress(ipaddress.ip_address(each)) for each in SERVER_ADDRESSES]
         extensions = [x509.SubjectAlternativeName(names), x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])]
         return self._issue(name, _name(name, ()), extensions)

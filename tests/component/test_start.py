@@ -86,6 +86,24 @@ def test_a_wrong_setting_is_named(kubeconfig: Path, name: str, value: str, told:
     assert told in complaint(kubeconfig, **{name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("HTTPS_PROXY", "http://user:hidden@proxy:port", "is no URL of a proxy; write it as http://"),
+        ("https_proxy", "socks5://user:hidden@proxy:1080", "only http:// and https:// proxies are supported"),
+        ("SSL_CERT_FILE", "/hidden/../absent", "/absent: no such file or directory"),
+    ],
+)
+def test_a_wrong_proxy_or_file_of_authorities_is_named(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    line = complaint(kubeconfig)
+    assert f"environment variable {name}" in line
+    assert told in line
+    assert "user" not in line
+
+
 def test_a_wrong_flag_is_named_as_it_was_given(kubeconfig: Path) -> None:
     assert "--stale-token-after" in complaint(kubeconfig, "--stale-token-after", "soon")
 

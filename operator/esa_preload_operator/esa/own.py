@@ -10,6 +10,7 @@ from typing import Final
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.esa.client import Observe, ignore
 from esa_preload_operator.esa.credentials import ENV_KEY_ID, ENV_KEY_SECRET, Credentials, from_environment, unusable
+from esa_preload_operator.esa.egress import DIRECT, Egress
 from esa_preload_operator.esa.endpoint import check_endpoint
 from esa_preload_operator.esa.roles import METADATA, EcsIssuer, Issuer, OidcIssuer, OidcRole
 from esa_preload_operator.esa.session import RoleSession
@@ -54,6 +55,7 @@ class OwnCredentials:
         allow_http: bool = False,
         ecs_ram_role: bool = False,
         metadata: str = METADATA,
+        egress: Egress = DIRECT,
         observe: Observe = ignore,
         on_healed: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
@@ -61,6 +63,7 @@ class OwnCredentials:
     ) -> None:
         """`environment` is read at each use, so that it may be a live view; nothing is checked here.
 
+        `egress` is the way to STS; the instance's metadata are on the same host and reached directly.
         `on_healed` is called when there are credentials of a role again after there were none.
         """
         self._environment = environment
@@ -68,6 +71,7 @@ class OwnCredentials:
         self._allow_http = allow_http
         self._ecs_ram_role = ecs_ram_role
         self._metadata = metadata
+        self._egress = egress
         self._observe = observe
         self._on_healed = on_healed
         self._wall = wall
@@ -107,7 +111,7 @@ class OwnCredentials:
     def _open(self, role: OidcRole | EcsRole) -> RoleSession:
         issuer: Issuer
         if isinstance(role, OidcRole):
-            issuer = OidcIssuer(role, request_timeout=self._request_timeout, wall=self._wall)
+            issuer = OidcIssuer(role, request_timeout=self._request_timeout, egress=self._egress, wall=self._wall)
         else:
             issuer = EcsIssuer(
                 role.name, request_timeout=self._request_timeout, metadata=self._metadata, wall=self._wall

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from esa_preload_operator.domain.cleaning import format_time, parse_time
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.esa.credentials import Credentials, checked
+from esa_preload_operator.esa.egress import Egress
 from esa_preload_operator.esa.errors import Answer, read_json
 from esa_preload_operator.esa.signature import canonical_query
 from esa_preload_operator.esa.transport import Connections
@@ -80,9 +81,13 @@ class OidcIssuer:
 
     action = "AssumeRoleWithOIDC"
 
-    def __init__(self, role: OidcRole, *, request_timeout: float, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, role: OidcRole, *, request_timeout: float, egress: Egress, wall: Callable[[], float] = time.time
+    ) -> None:
         self._role = role
-        self._connections = Connections(role.sts, request_timeout=request_timeout, setting="")
+        self._connections = Connections(
+            role.sts, request_timeout=request_timeout, setting="", tls=egress.tls, proxy=egress.proxy_for(role.sts)
+        )
         self._where = f"STS {self._connections.host}"
         self._wall = wall
 

@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from esa_preload_operator.domain.errors import Delivery, EsaError
+from esa_preload_operator.esa.egress import Proxy
 from esa_preload_operator.esa.errors import Answer, lost, unreadable
 
 MAX_ANSWER: Final = 8 * 1024 * 1024
@@ -96,8 +97,8 @@ class GatedTransport(httpx.AsyncBaseTransport):
     takes several times the CPU (`hack/bench/esa_client.py`).
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, proxy: str | None = None) -> None:
-        """`tls` replaces the system's trust, for a private authority; `proxy` is the URL of an HTTP proxy."""
+    def __init__(self, *, tls: ssl.SSLContext | None = None, proxy: Proxy | None = None) -> None:
+        """`tls` replaces the system's trust, for a private authority; `proxy` opens a tunnel for each connection."""
         self._tls = tls
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
@@ -112,6 +113,7 @@ class GatedTransport(httpx.AsyncBaseTransport):
         """
         if self._session is None:
             self._session = self._open()
+        proxy = self._proxy
         token = _gate.set(request.extensions[_GATE])
         try:
             async with self._session.request(
@@ -120,7 +122,8 @@ class GatedTransport(httpx.AsyncBaseTransport):
                 headers=[(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw],
                 data=request.content or None,
                 allow_redirects=False,
-                proxy=self._proxy,
+                proxy=None if proxy is None else proxy.url,
+                proxy_headers=None if proxy is None else proxy.headers,
             ) as response:
                 # Nothing was offered to be packed, so nothing is unpacked: a small answer must not become a huge one.
                 kept = [pair for pair in response.raw_headers if pair[0].lower() != b"content-encoding"]
@@ -163,7 +166,7 @@ class Connections:
         request_timeout: float,
         setting: str = "ENDPOINT",
         tls: ssl.SSLContext | None = None,
-        proxy: str | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         """`endpoint` comes from `check_endpoint`; `request_timeout` is in seconds and bounds a whole call.
 
@@ -172,14 +175,16 @@ class Connections:
         self._endpoint = endpoint
         self._setting = setting
         self._timeout = request_timeout
+        self._proxy = proxy
         self.transport: httpx.AsyncBaseTransport = GatedTransport(tls=tls, proxy=proxy)
         self.host = URL(endpoint).host_port_subcomponent or ""
         """What requests carry as their host, as it is signed: with a port that is not the scheme's own."""
 
     @property
     def _peer(self) -> str:
-        """Name the host to people, and where it comes from."""
-        return f"{self.host} (setting {self._setting})" if self._setting else self.host
+        """Name the host to people, where it comes from, and the proxy on the way there."""
+        host = f"{self.host} (setting {self._setting})" if self._setting else self.host
+        return host if self._proxy is None else f"{host} through the proxy {self._proxy.host}"
 
     async def send(
         self,
@@ -259,11 +264,15 @@ def _broken(gate: Gate, peer: str, error: Exception) -> EsaError:
 def _why(error: Exception) -> str:
     """Say what happened without the text of a library's error, which may quote a URL or a proxy's password."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the host name could not be resolved"
+        return f"the host name {error.host} could not be resolved"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "the certificate is not trusted"
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return "the proxy did not open a tunnel"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy did not open a tunnel (HTTP {error.status})"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return "the proxy can't be reached"
+    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
+        return "the proxy's answer is no HTTP"
     if isinstance(error, aiohttp.ClientSSLError):
         return "TLS could not be set up"
     if isinstance(error, aiohttp.ServerDisconnectedError | SentTwiceError):

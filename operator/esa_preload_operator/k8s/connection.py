@@ -11,16 +11,18 @@ from typing import Any, Final, Self
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
+from multidict import CIMultiDict
 from pydantic_core import from_json
 
+from esa_preload_operator.k8s.kubeconfig import ConfigurationError, Headers
 from esa_preload_operator.k8s.login import (
-    ConfigurationError,
     ConnectionInfo,
     LoginSource,
     find_login,
     info_of,
     load_login,
     own_namespace,
+    some_home,
 )
 
 JSON: Final = "application/json"
@@ -88,13 +90,14 @@ class Connection:
     Reads that are answered 401 are sent once more with the login read anew; a write is never sent twice.
     """
 
-    def __init__(self, source: LoginSource, configuration: Any, client: Any) -> None:
+    def __init__(self, source: LoginSource, configuration: Any, client: Any, impersonation: Headers) -> None:
         """Use `connect` instead."""
         self.namespace = own_namespace(source)
         """The namespace of the pod that this process runs in, or None out of a cluster."""
         self._source = source
         self._configuration = configuration
         self._client = client
+        self._impersonation = impersonation
         self._login_number = 0
         self._login_lock = asyncio.Lock()
         self._login_problem = ""
@@ -195,7 +198,8 @@ class Connection:
 
     async def _send(self, request: _Request) -> aiohttp.ClientResponse:
         url = f"{self._configuration.host}{request.path}" + (f"?{urlencode(request.query)}" if request.query else "")
-        headers = {"Accept": JSON, "Content-Type": request.content_type, "User-Agent": "esa-preload-operator"}
+        headers = CIMultiDict(self._impersonation)
+        headers.update({"Accept": JSON, "Content-Type": request.content_type, "User-Agent": "esa-preload-operator"})
         if authorization := await self._authorization():
             headers["Authorization"] = authorization
         sent = await self._client.rest_client.request(
@@ -227,7 +231,7 @@ class Connection:
         async with self._login_lock:
             if number != self._login_number:
                 return
-            await load_login(self._source, self._configuration)
+            self._impersonation = await load_login(self._source, self._configuration)
             self._login_number += 1
             certificate = _certificate(self._configuration)
             if certificate != self._certificate:
@@ -258,16 +262,17 @@ async def connect(kubeconfig: str | None = None, context: str | None = None) -> 
     Raises:
         ConfigurationError: there is no usable login; its text is one line for people.
     """
-    from kubernetes.aio.client import Configuration  # noqa: PLC0415 - costs 20 MiB, see `load_login`
-
     source = find_login(kubeconfig, context)
+    with some_home():
+        from kubernetes.aio.client import Configuration  # noqa: PLC0415 - costs 20 MiB, see `load_login`
+
     # The client would read netrc in a thread for every request, and send cluster traffic through the egress proxy.
     # Each watch holds a connection for good, so their number has no limit.
     configuration = Configuration(
         client_session_kwargs={"trust_env": False, "middlewares": (_never_twice,)}, connection_pool_maxsize=0
     )
-    await load_login(source, configuration)
-    return Connection(source, configuration, _client(source, configuration))
+    impersonation = await load_login(source, configuration)
+    return Connection(source, configuration, _client(source, configuration), impersonation)
 
 
 def _client(source: LoginSource, configuration: Any) -> Any:

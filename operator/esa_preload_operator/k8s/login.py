@@ -1,17 +1,15 @@
 """Where the API server is and how to log in there: from the pod's service account or from a kubeconfig."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
+from esa_preload_operator.k8s.kubeconfig import ConfigurationError, Headers, read_kubeconfig
 
 IN_CLUSTER_FOLDER: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-
-
-class ConfigurationError(ValueError):
-    """There is no usable way to log in; the message is one line for people and names no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +50,31 @@ def find_login(kubeconfig: str | None = None, context: str | None = None) -> Log
         return LoginSource(asked, context)
     if context is None and os.environ.get("KUBERNETES_SERVICE_HOST") and (IN_CLUSTER_FOLDER / "token").is_file():
         return LoginSource(None)
-    home = Path.home() / ".kube" / "config"
-    if home.is_file():
-        return LoginSource(str(home), context)
-    raise ConfigurationError(f"no login for Kubernetes: not in a pod, KUBECONFIG is not set, and there is no {home}")
+    home = _home()
+    path = None if home is None else home / ".kube" / "config"
+    if path is not None and path.is_file():
+        return LoginSource(str(path), context)
+    absent = path or "home folder"
+    raise ConfigurationError(f"no login for Kubernetes: not in a pod, KUBECONFIG is not set, and there is no {absent}")
 
 
-async def load_login(source: LoginSource, configuration: Any) -> None:
+@contextlib.contextmanager
+def some_home() -> Iterator[None]:
+    """Provide a home folder, without which the client can't even be imported."""
+    if _home() is not None:
+        yield
+        return
+    os.environ["HOME"] = os.sep
+    try:
+        yield
+    finally:
+        del os.environ["HOME"]
+
+
+async def load_login(source: LoginSource, configuration: Any) -> Headers:
     """Read the login into a `kubernetes.aio` Configuration; call again to pick up what was rotated meanwhile.
+
+    Returns the headers by which requests act as somebody else.
 
     Raises:
         ConfigurationError: it can't be read or leads nowhere.
@@ -67,13 +82,11 @@ async def load_login(source: LoginSource, configuration: Any) -> None:
     from kubernetes.aio import config  # noqa: PLC0415 - costs 20 MiB, which the command line's other verbs can do without
 
     try:
-        user = {} if source.kubeconfig is None else _judge(source.kubeconfig, source.context)
         if source.kubeconfig is None:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client has no types here
-        else:
-            await config.load_kube_config(  # type: ignore[no-untyped-call] # the client has no types here
-                source.kubeconfig, source.context, configuration, persist_config=False
-            )
+            return ()
+        found = read_kubeconfig(source.kubeconfig, source.context)
+        await config.load_kube_config_from_dict(found.as_dict(), client_configuration=configuration)  # type: ignore[no-untyped-call] # the client has no types here
     except ConfigurationError:
         raise
     except config.ConfigException as error:
@@ -85,8 +98,17 @@ async def load_login(source: LoginSource, configuration: Any) -> None:
         raise ConfigurationError(f"{source}: {where}{error.strerror or type(error).__name__}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ConfigurationError(f"{source}: not usable ({type(error).__name__})") from None
-    if "exec" in user and not configuration.api_key and not configuration.cert_file:
+    if "exec" in found.user and not configuration.api_key and not configuration.cert_file:
         raise ConfigurationError(f"{source}: the credential plugin gave no credentials")  # the client only logs it
+    return found.impersonation
+
+
+def _home() -> Path | None:
+    """Return the home folder; without HOME, an arbitrary user id has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
 
 
 def own_namespace(source: LoginSource) -> str | None:
@@ -112,49 +134,3 @@ def info_of(configuration: Any, authorization: str | None) -> ConnectionInfo:
         token=token.strip() or None,
         proxy_url=configuration.proxy,
     )
-
-
-def _judge(paths: str, context: str | None) -> dict[str, Any]:
-    """Say in one line what is wrong with a kubeconfig, before the client says it in its own way; return the user."""
-    merged: dict[str, Any] = {"contexts": {}, "clusters": {}, "users": {}}
-    files = [path for each in paths.split(os.pathsep) if each and (path := Path(each).expanduser()).exists()]
-    if not files:
-        raise ConfigurationError(f"kubeconfig {paths}: no such file")
-    for path in files:
-        content = _parse(path)
-        merged.setdefault("current-context", content.get("current-context"))
-        for kind in ("contexts", "clusters", "users"):
-            for entry in content.get(kind) or []:
-                merged[kind].setdefault(entry["name"], entry.get(kind[:-1]))
-    name = context or merged["current-context"]
-    if not name:
-        raise ConfigurationError(f"kubeconfig {paths}: it has no current-context, and none was asked for")
-    chosen = merged["contexts"].get(name)
-    if not chosen:
-        raise ConfigurationError(f"kubeconfig {paths}: no context {name!r} (it has {sorted(merged['contexts'])})")
-    if not (merged["clusters"].get(chosen.get("cluster")) or {}).get("server"):
-        raise ConfigurationError(f"kubeconfig {paths}: the context {name!r} leads to no cluster with a server")
-    user: dict[str, Any] | None = merged["users"].get(chosen.get("user"))
-    if user is None:
-        raise ConfigurationError(f"kubeconfig {paths}: the context {name!r} leads to no user")
-    return user
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-        if not isinstance(content, dict):
-            raise ConfigurationError(f"kubeconfig {path}: not a kubeconfig")
-        for kind in ("contexts", "clusters", "users"):
-            for entry in content.get(kind) or []:
-                if not isinstance(entry["name"], str) or not isinstance(entry.get(kind[:-1]) or {}, dict):
-                    raise ConfigurationError(f"kubeconfig {path}: an entry of {kind} is malformed")
-    except yaml.YAMLError:
-        raise ConfigurationError(f"kubeconfig {path}: not YAML") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"kubeconfig {path}: not text") from None
-    except OSError as error:
-        raise ConfigurationError(f"kubeconfig {path}: {error.strerror}") from None
-    except (KeyError, TypeError, AttributeError):
-        raise ConfigurationError(f"kubeconfig {path}: an entry has no name") from None
-    return content

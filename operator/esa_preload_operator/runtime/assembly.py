@@ -14,6 +14,7 @@ from esa_preload_operator.domain.view import View
 from esa_preload_operator.esa.accounts import AccountPool, Policy, ReadSecret
 from esa_preload_operator.esa.client import Observe
 from esa_preload_operator.esa.credentials import KEY_ID, KEY_SECRET, TOKEN
+from esa_preload_operator.esa.egress import Egress, read_egress
 from esa_preload_operator.esa.endpoint import resolve_endpoint
 from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.transport import Connections
@@ -47,25 +48,26 @@ async def open_app(settings: Settings, context: str | None) -> AsyncIterator[App
     """Put the operator together and close it in the end.
 
     Raises:
-        SettingsError: the endpoint or the Kubernetes login can't be used; the message is one line.
+        SettingsError: the endpoint, the way there or the Kubernetes login can't be used; the message is one line.
     """
     try:
         endpoint = resolve_endpoint(settings.endpoint, allow_http=settings.allow_http_endpoint)
     except ValueError as error:
         raise SettingsError(f"ESA_OPERATOR_ENDPOINT (--endpoint): {error}") from None
     try:
+        egress = read_egress(os.environ)
         connection = await connect(context=context)
     except ValueError as error:
         raise SettingsError(str(error)) from None
     async with connection:
-        app = _assemble(settings, connection, endpoint)
+        app = _assemble(settings, connection, endpoint, egress)
         try:
             yield app
         finally:
             await app.accounts.close()
 
 
-def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
+def _assemble(settings: Settings, connection: Connection, endpoint: str, egress: Egress) -> App:
     pod = os.environ.get("POD_ID") or socket.gethostname()
     identity = f"{pod}_{secrets.token_hex(4)}"
     metrics = Metrics(version("esa-preload-operator"))
@@ -81,6 +83,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str) -> App:
     accounts = _account_pool(
         settings,
         endpoint,
+        egress,
         connection.namespace or _lease_namespace(settings, connection),
         read_secret=secret_cache.read,
         observe=traces.observing(metrics.called),
@@ -153,6 +156,7 @@ def _health(settings: Settings, queue: WorkQueue[View], metrics: Metrics, regist
 def _account_pool(
     settings: Settings,
     endpoint: str,
+    egress: Egress,
     namespace: str,
     *,
     read_secret: ReadSecret,
@@ -161,13 +165,16 @@ def _account_pool(
 ) -> AccountPool:
     return AccountPool(
         Policy(namespace, settings.credentials_secret_names, settings.default_credentials_namespaces),
-        Connections(endpoint, request_timeout=settings.request_timeout),
+        Connections(
+            endpoint, request_timeout=settings.request_timeout, tls=egress.tls, proxy=egress.proxy_for(endpoint)
+        ),
         read_secret=read_secret,
         own=OwnCredentials(
             os.environ,
             request_timeout=settings.request_timeout,
             allow_http=settings.allow_http_endpoint,
             ecs_ram_role=settings.ecs_ram_role,
+            egress=egress,
             observe=observe,
             on_healed=on_healed,
         ),

@@ -12,7 +12,8 @@ import yaml
 from esa_preload_operator.k8s import connection as connection_module
 from esa_preload_operator.k8s import login
 from esa_preload_operator.k8s.connection import NotSentError, connect
-from esa_preload_operator.k8s.login import ConfigurationError, find_login
+from esa_preload_operator.k8s.kubeconfig import ConfigurationError
+from esa_preload_operator.k8s.login import find_login
 
 if TYPE_CHECKING:
     from pathlib import Path
