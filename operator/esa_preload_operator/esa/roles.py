@@ -26,6 +26,7 @@ _DURATION: Final = 3600
 _MAX_TOKEN: Final = 20_000
 """Characters of an OIDC token (STS API, AssumeRoleWithOIDC)."""
 _MAX_ROLE_NAME: Final = 64
+_ROLE_NAME: Final = re.compile(r"[A-Za-z0-9.@_-]+")
 _AGENT: Final = {"accept": "application/json", "user-agent": "esa-preload-operator"}
 _HIDDEN_FROM: Final = 8
 
@@ -184,7 +185,7 @@ class EcsIssuer:
         if answer.status == 404:
             raise _none("NoInstanceRole", "the instance has no RAM role", answer.status)
         name = self._text(answer)
-        if not re.fullmatch(r"[A-Za-z0-9.@_-]+", name) or len(name) > _MAX_ROLE_NAME:
+        if not _ROLE_NAME.fullmatch(name) or len(name) > _MAX_ROLE_NAME:
             raise _none("UnreadableAnswer", "the name of the role can't be read", answer.status)
         return name
 
