@@ -126,3 +126,27 @@ def test_the_level_is_a_floor() -> None:
 def test_libraries_that_print_urls_are_quiet_even_when_debugging(name: str) -> None:
     logged = written("plain", lambda: logging.getLogger(name).info("GET https://h/?Signature=s"), "debug")
     assert logged == ""
+
+
+STEERING = "\x00\x1b\x7f\x85\x9b\xa0\xad\u061c\u200b\u200e\u202a\u202e\u2028\u2029\u2066\u2069\ufeff\U000e0001\ud800"
+
+
+def failing() -> None:
+    try:
+        raise ValueError(f"a{STEERING}\n2026-01-01T00:00:00.000000Z INFO    n/j: reset Succeeded")  # noqa: TRY301
+    except ValueError:
+        LOGGER.exception("%s: %s", REF, STEERING)
+
+
+@pytest.mark.parametrize("style", ["plain", "json"])
+def test_nothing_in_a_log_steers_what_shows_it(style: str) -> None:
+    for line in written(style, failing).removesuffix("\n").split("\n"):
+        assert line.isprintable()
+        assert style == "plain" or line.isascii()
+
+
+def test_the_text_of_an_exception_can_not_pass_for_a_record() -> None:
+    first, *rest = written("plain", failing).splitlines()
+    assert PLAIN.match(first)
+    assert rest
+    assert not any(PLAIN.match(line) for line in rest)

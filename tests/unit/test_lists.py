@@ -1,6 +1,7 @@
 import itertools
 import json
 import sys
+import tracemalloc
 from collections import deque
 from typing import Any
 
@@ -105,3 +106,23 @@ def test_a_body_without_objects_that_never_ends_is_given_up(monkeypatch: pytest.
         chunks = itertools.repeat(b"0123456789")
         with pytest.raises(ValueError, match="no list"):
             deque(map(reader.feed, chunks), maxlen=0)
+
+
+def test_many_of_the_largest_objects_are_read_one_by_one_and_few_times() -> None:
+    size, count = 1_250_000, 400
+    one = json.dumps({"metadata": {"name": "large"}, "data": {"a": "x" * size}}).encode()
+    reader, chunk = CountingReader(), 32 * 1024
+    stream = itertools.chain([b'{"items":['], *([one, b","] for _ in range(count - 1)), [one, b'],"metadata":{}}'])
+    found, most = 0, 0
+    tracemalloc.start()
+    try:
+        for part in stream:
+            for at in range(0, len(part), chunk):
+                found += len(reader.feed(part[at : at + chunk]))
+        found += len(reader.end())
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (found, reader.rest()) == (count, {"items": [], "metadata": {}})
+    assert most < 12 * size
+    assert reader.parsed < 8 * count * len(one)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from esa_preload_operator.domain.cleaning import clean_text, cut
+from esa_preload_operator.domain.cleaning import clean_text, cut, printable
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.resources.job import Condition
@@ -122,9 +122,7 @@ def shows(conditions: Sequence[Condition], finding: Finding) -> bool:
     if any(kind not in told or told[kind].status != truth for kind, truth in wanted.items()):
         return False
     ready = told[READY]
-    return ready.reason == finding.reason and is_same_text(
-        finding.state, ready.message, cut(finding.message, _MAX_MESSAGE)
-    )
+    return ready.reason == finding.reason and is_same_text(finding.state, ready.message, _shown(finding.message))
 
 
 def is_same_text(state: State, shown: str, text: str) -> bool:
@@ -201,6 +199,10 @@ def rejection_reason(error_info: str) -> Reason:
     return Reason.OTHER_ERRORS
 
 
+def _shown(message: str) -> str:
+    return cut(printable(message), _MAX_MESSAGE)
+
+
 def _put(  # noqa: PLR0917 - a condition has that many parts
     conditions: Sequence[Condition], kind: str, truth: Truth, reason: str, message: str, generation: int, now: str
 ) -> list[Condition]:
@@ -211,7 +213,7 @@ def _put(  # noqa: PLR0917 - a condition has that many parts
         observed_generation=generation,
         last_transition_time=old.last_transition_time if old is not None and old.status == truth else now,
         reason=reason,
-        message=cut(message, _MAX_MESSAGE),
+        message=_shown(message),
     )
     if old is None:
         return [*conditions, new]

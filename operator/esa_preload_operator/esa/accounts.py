@@ -8,14 +8,14 @@ from typing import Final
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason, StoreUnavailableError
 from esa_preload_operator.domain.ports import EsaAccount
 from esa_preload_operator.esa.client import EsaClient, Observe, ignore
+from esa_preload_operator.esa.clients import Clients
 from esa_preload_operator.esa.credentials import Credentials, from_secret, unusable
 from esa_preload_operator.esa.own import OwnCredentials
-from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
 
 ANY: Final = "*"
-_FORGET_AFTER: Final = 3600.0
-"""Seconds without use; longer than a throttled rate takes to recover."""
+_OWN: Final = ""
+"""Stands for the namespace of the operator's own credentials."""
 _REFUSED: Final = ("InvalidSecurityToken", "InvalidAccessKeyId")
 """What codes begin with by which ESA says that an access key is not, or no longer, one."""
 
@@ -53,10 +53,7 @@ class Policy:
 
 
 class AccountPool:
-    """The port `Accounts`: a client and a throttle per credentials, connections that all share.
-
-    The credentials of a role change often and keep their throttle. Other throttles belong to credentials as a whole:
-    somebody who only knows another's access key id must not slow it down.
+    """The port `Accounts`: clients by credentials as a whole. Whoever only knows an access key id slows nobody down.
 
     Who holds a client goes on using its credentials when newer ones have come.
     """
@@ -76,12 +73,8 @@ class AccountPool:
         self._connections = connections
         self._read_secret = read_secret
         self._own = own
-        self._max_rate = max_calls_per_second
         self._observe = observe
-        self._clock = clock
-        self._clients: dict[str, EsaClient] = {}
-        self._throttles: dict[str, Throttle] = {}
-        self._used: dict[str, tuple[float, str]] = {}
+        self._clients = Clients(connections, max_calls_per_second, clock)
 
     async def account(self, namespace: str, secret_name: str | None) -> EsaAccount:
         """Return the account of a Secret, or the operator's own one where `secret_name` is None.
@@ -93,7 +86,7 @@ class AccountPool:
         if secret_name is None:
             return await self._own_client()
         credentials = await self._from_secret(namespace, secret_name)
-        return self._client(credentials, credentials.id, self._observe)
+        return self._clients.client(namespace, secret_name, credentials, self._observe)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -110,7 +103,7 @@ class AccountPool:
             if code.startswith(_REFUSED):
                 self._own.distrust(credentials_id)
 
-        return self._client(found.credentials, found.rate_key, observe)
+        return self._clients.client(_OWN, found.rate_key, found.credentials, observe)
 
     async def _from_secret(self, namespace: str, name: str) -> Credentials:
         try:
@@ -130,23 +123,3 @@ class AccountPool:
         if data is None:
             raise unusable(Reason.CREDENTIALS_MISSING, f"Secret {namespace}/{name} does not exist")
         return from_secret(data, f"{namespace}/{name}")
-
-    def _client(self, credentials: Credentials, rate_key: str, observe: Observe) -> EsaClient:
-        """Return the client of these credentials, which knows how fast all that share `rate_key` may call."""
-        now = self._clock()
-        key = credentials.id
-        if key not in self._clients:
-            self._forget(now)
-            if rate_key not in self._throttles:
-                self._throttles[rate_key] = Throttle(self._max_rate, clock=self._clock)
-            throttle = self._throttles[rate_key]
-            self._clients[key] = EsaClient(credentials, self._connections, throttle, observe=observe)
-        self._used[key] = (now, rate_key)
-        return self._clients[key]
-
-    def _forget(self, now: float) -> None:
-        """Drop what nobody has asked for in a long time; who still holds such a client can go on using it."""
-        for key in [key for key, (used, _) in self._used.items() if now - used > _FORGET_AFTER]:
-            del self._clients[key], self._used[key]
-        kept = {rate_key for _, rate_key in self._used.values()}
-        self._throttles = {rate_key: found for rate_key, found in self._throttles.items() if rate_key in kept}

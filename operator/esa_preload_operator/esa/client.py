@@ -16,13 +16,16 @@ from esa_preload_operator.esa.errors import Answer, read_json
 from esa_preload_operator.esa.models import JobPage, read_executions, read_job, read_job_page
 from esa_preload_operator.esa.signature import Acs3Auth, canonical_query
 from esa_preload_operator.esa.throttle import Throttle
-from esa_preload_operator.esa.transport import Connections
+from esa_preload_operator.esa.transport import MAX_ANSWER, MAX_PAGE, Connections
 
 API_VERSION: Final = "2024-09-10"
 PAGE_SIZE: Final = 50
 """The largest page of a list that the same API documents anywhere (DescribePreloadTasks)."""
 MAX_PAGES: Final = 200
-"""Pages of one list: 10,000 jobs of one site, far above what ESA lets a site have."""
+MAX_JOBS: Final = MAX_PAGES * PAGE_SIZE
+"""Jobs of one site, far above what ESA lets a site have."""
+MAX_LIST_SIZE: Final = 16 * 1024 * 1024
+"""Characters of all texts in one list: ten thousand jobs have a third of that."""
 MAX_LIST_SECONDS: Final = 120.0
 """Seconds that the calls of one list may take in all, waits for the account's rate aside."""
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -107,7 +110,9 @@ class EsaClient:
 
     async def list_executions(self, job_id: str) -> Sequence[EsaExecution]:
         """ESA API, ListScheduledPreloadExecutions, which has no pages."""
-        return await self._call("ListScheduledPreloadExecutions", {"Id": job_id}, read_executions, payload="Executions")
+        return await self._call(
+            "ListScheduledPreloadExecutions", {"Id": job_id}, read_executions, payload="Executions", limit=MAX_PAGE
+        )
 
     async def list_jobs(self, site_id: int, namespace: str) -> Sequence[EsaJob]:
         """ESA API, ListScheduledPreloadJobs, all pages, each at its turn in the line of `namespace`.
@@ -115,10 +120,10 @@ class EsaClient:
         Ends when as many jobs are there as `TotalCount` names, or with a page that brings nothing new.
 
         Raises:
-            EsaError: a page failed; or the list does not end within `MAX_PAGES` and `MAX_LIST_SECONDS` (ListTooLong).
+            EsaError: a page failed; or the list does not end within the bounds above (ListTooLong).
         """
         jobs: dict[str, EsaJob] = {}
-        spent = 0.0
+        spent, size = 0.0, 0
         for number in range(1, MAX_PAGES + 1):
             await self.admitted(namespace, 1)
             started = self._clock()
@@ -126,6 +131,9 @@ class EsaClient:
             spent += self._clock() - started
             known = len(jobs)
             jobs.update((job.id, job) for job in page.jobs)
+            size += page.size
+            if len(jobs) > MAX_JOBS or size > MAX_LIST_SIZE:
+                break
             if len(jobs) == known or len(jobs) >= page.total > 0:
                 return tuple(jobs.values())
             if spent > MAX_LIST_SECONDS:
@@ -135,7 +143,7 @@ class EsaClient:
     async def _list_page(self, site_id: int, number: int) -> JobPage:
         query = {"SiteId": str(site_id), "PageNumber": str(number), "PageSize": str(PAGE_SIZE)}
         read = partial(read_job_page, site_id=site_id)
-        return await self._call("ListScheduledPreloadJobs", query, read, payload="Jobs")
+        return await self._call("ListScheduledPreloadJobs", query, read, payload="Jobs", limit=MAX_PAGE)
 
     async def _call(
         self,
@@ -147,6 +155,7 @@ class EsaClient:
         form: Mapping[str, str] | None = None,
         may_send: Callable[[], bool] | None = None,
         auth: Acs3Auth | None = None,
+        limit: int = MAX_ANSWER,
     ) -> _T:
         """Make one call; `read` gets the JSON of the answer, in which `payload` must be, and its request id.
 
@@ -156,7 +165,7 @@ class EsaClient:
         started = self._clock()
         code = "Cancelled"
         try:
-            answer = await self._send(action, query, form, may_send, auth or self._auth)
+            answer = await self._send(action, query, form, may_send, auth or self._auth, limit=limit)
             result = read(*read_json(answer, self._hidden, payload))
             code = "OK"
             self._throttle.succeeded(started)
@@ -176,6 +185,8 @@ class EsaClient:
         form: Mapping[str, str] | None,
         may_send: Callable[[], bool] | None,
         auth: Acs3Auth,
+        *,
+        limit: int,
     ) -> Answer:
         method = "GET" if action in _READS else "POST"
         headers = {**self._headers, "x-acs-action": action}
@@ -184,7 +195,7 @@ class EsaClient:
             headers["content-type"] = _FORM
             body = urlencode(sorted(form.items())).encode("ascii")
         return await self._connections.send(
-            method, canonical_query(query), headers=headers, body=body, auth=auth, may_send=may_send
+            method, canonical_query(query), headers=headers, body=body, auth=auth, may_send=may_send, limit=limit
         )
 
 

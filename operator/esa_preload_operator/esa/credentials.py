@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import quote
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.domain.ports import SECRET_VALUE_LIMIT
@@ -41,8 +42,13 @@ class Credentials:
 
         What is shorter than any real one would be found in ordinary words.
         """
-        parts = {self.access_key_secret, self.security_token, self.access_key_id}
-        return tuple(sorted((part for part in parts if len(part) >= _HIDDEN_FROM), key=len, reverse=True))
+        return hidden_forms(self.access_key_secret, self.security_token, self.access_key_id)
+
+
+def hidden_forms(*secrets: str) -> tuple[str, ...]:
+    """Return these texts as they are and as a query or a form carries them, the longest first."""
+    forms = {form for secret in secrets if len(secret) >= _HIDDEN_FROM for form in (secret, quote(secret, safe=""))}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def signer(credentials: Credentials, host: str) -> str:

@@ -1,14 +1,14 @@
 """What an answer, or the lack of one, says: HTTP to `Problem`."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from esa_preload_operator.domain.cleaning import clean_text
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.esa.codes import advice, classify, is_known
+from esa_preload_operator.esa.concealing import conceal, conceal_all
+from esa_preload_operator.esa.parsing import UnreadableBodyError, parse_error, parse_json
 from esa_preload_operator.esa.throttle import MAX_RETRY_AFTER
 
 MAX_MESSAGE: Final = 1024
@@ -19,15 +19,6 @@ _MAX_KIND: Final = 64
 _GZIP: Final = b"\x1f\x8b"
 _CODE: Final = re.compile(r"[\w.:-]+")
 _NONCE_USED: Final = "SignatureNonceUsed"
-_SIGNED: Final = re.compile(
-    r"(server|client|the|our)?\s*(string\s*to\s*sign|canonical\s*(request|string)|ACS\d?-|authorization\b|signature\s*[=:]).*",
-    re.IGNORECASE | re.DOTALL,
-)
-"""From here on a message quotes the signed request, where the security token stands."""
-_XML: Final = {
-    name: re.compile(rf"<{name}>\s*(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?\s*</{name}>", re.DOTALL)
-    for name in ("Code", "Message", "RequestId")
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +28,8 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    secrets: Sequence[str] = field(default=(), repr=False)
+    """What the request itself showed, such as its signature, and the answer may echo."""
 
 
 def read_json(answer: Answer, hidden: Sequence[str] = (), payload: str = "") -> tuple[Any, str]:
@@ -50,12 +43,13 @@ def read_json(answer: Answer, hidden: Sequence[str] = (), payload: str = "") -> 
     Raises:
         EsaError: ESA answered with an error, or with something that can't be read.
     """
-    fields = _fields(answer)
+    hidden = (*hidden, *answer.secrets)
+    fields, why = _fields(answer, hidden)
     request_id = _request_id(answer, fields, hidden)
     if answer.status != 200:
         raise EsaError(_problem(answer, fields, request_id, hidden))
     if not isinstance(fields, dict):
-        raise unreadable(f"{_shape(answer, fields, hidden)}, which is no JSON object", request_id)
+        raise unreadable(f"{_shape(answer, fields, hidden)}, which {why}", request_id)
     if payload and fields.get(payload) is None and (code := _code(fields, hidden)):
         raise unreadable(f"HTTP 200 with the error code {code} and without {payload}", request_id)
     return fields, request_id
@@ -79,14 +73,6 @@ def unreadable(message: str, request_id: str = "", http_status: int = 200) -> Es
 def lost(code: str, message: str, delivery: Delivery) -> EsaError:
     """No answer at all; `delivery` says if the request had left."""
     return EsaError(Problem(code, message, ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE, delivery))
-
-
-def conceal(text: object, hidden: Sequence[str], limit: int) -> str:
-    """Foreign text without credentials, without quotes of the signed request, without query strings, cut to `limit`."""
-    shown = _SIGNED.sub("", str(text)) if text is not None else ""
-    for part in hidden:
-        shown = shown.replace(part, "***")
-    return clean_text(shown, limit).strip()
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -161,12 +147,10 @@ def _field(fields: Any, name: str) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def _fields(answer: Answer) -> Any:
-    """Return the fields of an answer, None if it can't be read; errors may come as XML, of which three matter."""
+def _fields(answer: Answer, hidden: Sequence[str]) -> tuple[Any, str]:
+    """Return the fields of an answer without secrets; None and the cause if it can't be read."""
     try:
-        return json.loads(answer.body)
-    except (ValueError, RecursionError):
-        if answer.status == 200 or b"<Error" not in answer.body:
-            return None
-    text = answer.body.decode("utf-8", "replace")
-    return {name: match[1] for name, pattern in _XML.items() if (match := pattern.search(text))}
+        fields = parse_json(answer.body) if answer.status == 200 else parse_error(answer.body)
+    except UnreadableBodyError as error:
+        return None, str(error)
+    return conceal_all(fields, hidden), "is no JSON object"

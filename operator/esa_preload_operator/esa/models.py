@@ -8,6 +8,7 @@ from esa_preload_operator.domain.cleaning import MAX_TEXT, clean_count, clean_te
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.esa.errors import unreadable
 
+_TEXTS: Final = tuple(name for name, field in EsaJob.__dataclass_fields__.items() if "str" in str(field.type))
 _MAX_ID: Final = 256
 """Bytes; ESA's own ids have 24."""
 
@@ -18,6 +19,11 @@ class JobPage:
 
     jobs: tuple[EsaJob, ...]
     total: int
+
+    @property
+    def size(self) -> int:
+        """Characters of all texts."""
+        return sum(len(value) for job in self.jobs for name in _TEXTS if (value := getattr(job, name)))
 
 
 def read_job(fields: Any, request_id: str, job_id: str) -> EsaJob:

@@ -26,6 +26,7 @@ ENV_ECS_ROLE: Final = "ALIBABA_CLOUD_ECS_METADATA"
 ENV_ECS_DISABLED: Final = "ALIBABA_CLOUD_ECS_METADATA_DISABLED"
 _SESSION_NAME: Final = "esa-preload-operator"
 _STS: Final = "sts.aliyuncs.com"
+_REGION: Final = re.compile(r"[a-z0-9-]+")
 _YES: Final = frozenset({"true", "1"})
 
 
@@ -155,7 +156,7 @@ def sts_of(environment: Mapping[str, str], *, allow_http: bool) -> str:
     endpoint = environment.get(ENV_STS_ENDPOINT, "").strip()
     region = environment.get(ENV_STS_REGION, "").strip()
     if not endpoint and region:
-        if not re.fullmatch(r"[a-z0-9-]+", region):
+        if not _REGION.fullmatch(region):
             raise unusable(Reason.CREDENTIALS_INVALID, f"environment variable {ENV_STS_REGION} is no region")
         endpoint = f"{'sts-vpc' if _is_set(environment, ENV_VPC) else 'sts'}.{region}.aliyuncs.com"
     url = endpoint if "://" in endpoint else f"https://{endpoint or _STS}"

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from esa_preload_operator.domain.cleaning import format_time, parse_time
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
-from esa_preload_operator.esa.credentials import Credentials, checked
+from esa_preload_operator.esa.credentials import Credentials, checked, hidden_forms
 from esa_preload_operator.esa.egress import Egress
 from esa_preload_operator.esa.errors import Answer, read_json
 from esa_preload_operator.esa.signature import canonical_query
@@ -27,8 +27,8 @@ _DURATION: Final = 3600
 _MAX_TOKEN: Final = 20_000
 """Characters of an OIDC token (STS API, AssumeRoleWithOIDC)."""
 _MAX_ROLE_NAME: Final = 64
+_ROLE_NAME: Final = re.compile(r"[A-Za-z0-9.@_-]+")
 _AGENT: Final = {"accept": "application/json", "user-agent": "esa-preload-operator"}
-_HIDDEN_FROM: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class OidcIssuer:
         It travels in a form, not in the query as some clients do: queries stand in the logs of proxies.
         """
         token = await asyncio.to_thread(_read_token, self._role.token_file)
-        hidden = sorted({part for part in (token, *token.split(".")) if len(part) >= _HIDDEN_FROM}, key=len)[::-1]
+        hidden = hidden_forms(token, *token.split("."))
         try:
             answer = await self._connections.send(
                 "POST",
@@ -175,7 +175,7 @@ class EcsIssuer:
             answer = await self._get(_METADATA_ROLES + quote(name, safe=""), access)
             if answer.status == 404:
                 raise _none("NoInstanceRole", f"the instance has no RAM role {name}", answer.status)
-            fields, request_id = read_json(answer, (token,))
+            fields, request_id = read_json(answer, hidden_forms(token))
         except EsaError as error:
             raise _blamed(error.problem, self._where) from None
         if fields.get("Code") != "Success":
@@ -189,7 +189,7 @@ class EcsIssuer:
         if answer.status == 404:
             raise _none("NoInstanceRole", "the instance has no RAM role", answer.status)
         name = self._text(answer)
-        if not re.fullmatch(r"[A-Za-z0-9.@_-]+", name) or len(name) > _MAX_ROLE_NAME:
+        if not _ROLE_NAME.fullmatch(name) or len(name) > _MAX_ROLE_NAME:
             raise _none("UnreadableAnswer", "the name of the role can't be read", answer.status)
         return name
 

@@ -107,13 +107,17 @@ class Throttle:
         *,
         clock: Callable[[], float] = time.monotonic,
         call_later: CallLater = _on_running_loop,
+        full: bool = True,
     ) -> None:
-        """`max_rate` is in calls per second; `clock` in seconds is the one that `call_later` goes by."""
+        """`max_rate` is in calls per second; `clock` in seconds is the one that `call_later` goes by.
+
+        Unless `full`, there is no room yet for calls that leave at once.
+        """
         self.clock = clock
         self.pace = Pace(max_rate)
         self._call_later = call_later
         self._line = Line()
-        self._room = self.pace.burst
+        self._room = self.pace.burst if full else 0.0
         """Calls that may leave at `_as_of`; below 0 after calls that needed more than there was."""
         self._as_of = clock()
         """In the future while ESA asked for a pause."""

@@ -20,13 +20,16 @@ from esa_preload_operator.domain.errors import Delivery, EsaError
 from esa_preload_operator.esa.egress import Proxy
 from esa_preload_operator.esa.errors import Answer, lost, unreadable
 
-MAX_ANSWER: Final = 8 * 1024 * 1024
-"""Bytes; a page of fifty jobs, each with every text at its longest, has less."""
+MAX_ANSWER: Final = 256 * 1024
+"""Bytes of an answer about one object; one with every text at its longest has less."""
+MAX_PAGE: Final = 2 * 1024 * 1024
+"""Bytes of a page of a list."""
 MAX_CONNECTIONS: Final = 100
 KEEP_ALIVE: Final = 15.0
 """Seconds an idle connection is kept: shorter than gateways do, so that a request seldom meets a closed one."""
 
 _GATE: Final = "gate"
+_LIMIT: Final = "limit"
 _UNSIGNED: Final = httpx.Auth()
 
 
@@ -114,6 +117,7 @@ class GatedTransport(httpx.AsyncBaseTransport):
         if self._session is None:
             self._session = self._open()
         proxy = self._proxy
+        limit = request.extensions[_LIMIT]
         token = _gate.set(request.extensions[_GATE])
         try:
             async with self._session.request(
@@ -128,7 +132,7 @@ class GatedTransport(httpx.AsyncBaseTransport):
                 # Nothing was offered to be packed, so nothing is unpacked: a small answer must not become a huge one.
                 kept = [pair for pair in response.raw_headers if pair[0].lower() != b"content-encoding"]
                 headers = httpx.Headers(kept, encoding="latin-1")
-                return httpx.Response(response.status, headers=headers, content=await _read(response))
+                return httpx.Response(response.status, headers=headers, content=await _read(response, limit))
         finally:
             _gate.reset(token)
 
@@ -196,8 +200,11 @@ class Connections:
         auth: httpx.Auth = _UNSIGNED,
         path: str = "/",
         may_send: Callable[[], bool] | None = None,
+        limit: int = MAX_ANSWER,
     ) -> Answer:
         """Make one attempt with these headers, signed by `auth`, and this path and query, which are encoded already.
+
+        `limit` is in bytes; a longer answer is none.
 
         Raises:
             EsaError: there is no answer; its delivery is NEVER_SENT exactly if no byte of the request left.
@@ -205,7 +212,9 @@ class Connections:
         gate = Gate(may_send)
         try:
             url = _parsed(f"{self._endpoint}{path}?{query}" if query else f"{self._endpoint}{path}")
-            request = httpx.Request(method, url, headers=headers, content=body or None, extensions={_GATE: gate})
+            request = httpx.Request(
+                method, url, headers=headers, content=body or None, extensions={_GATE: gate, _LIMIT: limit}
+            )
             signed = next(auth.auth_flow(request))
             async with asyncio.timeout(self._timeout):
                 response = await self.transport.handle_async_request(signed)
@@ -219,7 +228,7 @@ class Connections:
             raise _garbled(gate, self._peer, error) from None
         except _LIBRARY_ERRORS as error:
             raise _broken(gate, self._peer, error) from None
-        return Answer(response.status_code, response.headers, response.content)
+        return Answer(response.status_code, response.headers, response.content, _signature_of(signed))
 
     async def close(self) -> None:
         """Close all connections; a later request opens new ones."""
@@ -232,13 +241,19 @@ def _parsed(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
-async def _read(response: ClientResponse) -> bytes:
+def _signature_of(request: httpx.Request) -> tuple[str, ...]:
+    """Return what an answer that echoes its request must not show besides the credentials."""
+    signature = request.headers.get("authorization", "").rpartition("=")[2]
+    return (signature,) if signature else ()
+
+
+async def _read(response: ClientResponse, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_any():
         size += len(part)
-        if size > MAX_ANSWER:
-            raise unreadable("the answer is too long", http_status=response.status)
+        if size > limit:
+            raise unreadable(f"the answer is longer than {limit // 1024} kB", http_status=response.status)
         parts.append(part)
     return b"".join(parts)
 

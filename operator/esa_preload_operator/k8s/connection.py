@@ -14,6 +14,7 @@ import aiohttp
 from multidict import CIMultiDict
 from pydantic_core import from_json
 
+from esa_preload_operator.domain.cleaning import printable
 from esa_preload_operator.k8s.kubeconfig import ConfigurationError, Headers
 from esa_preload_operator.k8s.login import (
     ConnectionInfo,
@@ -70,8 +71,8 @@ class Answer:
     def explanation(self) -> str:
         """Status, reason and message of a refusal, in one line of bounded length."""
         body = self.body if isinstance(self.body, dict) else {}
-        reason, message = body.get("reason") or "", str(body.get("message") or "")[:500]
-        return " ".join(f"HTTP {self.status} {reason}: {message}".rstrip(": ").split())
+        reason, message = str(body.get("reason") or "")[:100], str(body.get("message") or "")[:500]
+        return " ".join(printable(f"HTTP {self.status} {reason}: {message}".rstrip(": ")).split())
 
 
 @dataclass(frozen=True, slots=True)

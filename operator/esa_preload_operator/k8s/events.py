@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from esa_preload_operator.domain.cleaning import cut, format_micro_time
+from esa_preload_operator.domain.cleaning import cut, format_micro_time, printable
 from esa_preload_operator.domain.ports import Involved
 from esa_preload_operator.k8s.connection import JSON, MERGE_PATCH, Answer, Connection, RequestError
 from esa_preload_operator.k8s.event_limits import EventLimits
@@ -122,7 +122,7 @@ class EventRecorder:
     def post(self, involved: Involved, reason: str, message: str, *, warning: bool) -> None:
         """Have an Event posted soon, or counted up if the same one was; beyond the limits it is dropped."""
         kind = "Warning" if warning else "Normal"
-        note = cut(message, NOTE_BYTES)
+        note = cut(printable(message), NOTE_BYTES)
         namespace = involved.ref.namespace
         key = hashlib.sha256(repr((involved.uid, kind, str(reason), note)).encode()).digest()
         now = time.time()

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from pydantic_core import from_json
 
+from esa_preload_operator.domain.cleaning import printable
 from esa_preload_operator.k8s.connection import Connection, NotSentError, RequestError, StreamRefusedError
 from esa_preload_operator.k8s.lists import ListReader
 from esa_preload_operator.resources.job import GROUP, PLURAL
@@ -265,7 +266,7 @@ def _read(line: bytes) -> Event:
         return Event(kind, obj, _version_of(obj), len(line))
     told = obj if isinstance(obj, dict) else {}
     code, text = told.get("code"), f"{told.get('code')} {told.get('reason')}: {told.get('message')}"
-    raise _RelistError(f"{_IN_STREAM}{code}", f"the watch has failed: {text}"[:_TEXT])
+    raise _RelistError(f"{_IN_STREAM}{code}"[:_TEXT], printable(f"the watch has failed: {text}"[:_TEXT]))
 
 
 def _version_of(obj: Any) -> str:
@@ -295,6 +296,6 @@ def _trouble_of(error: Exception) -> Trouble:
         case RequestError():
             return Trouble(_CUT, str(error))
         case ValueError():
-            return Trouble("unreadable", f"an answer can't be read: {error}"[:_TEXT])
+            return Trouble("unreadable", printable(f"an answer can't be read: {error}"[:_TEXT]))
         case _:
-            return Trouble(_BUG, f"{type(error).__name__}: {error}"[:_TEXT])
+            return Trouble(_BUG, printable(f"{type(error).__name__}: {error}"[:_TEXT]))

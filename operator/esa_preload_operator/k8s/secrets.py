@@ -33,6 +33,7 @@ class SecretCache:
         namespaces: where; None means everywhere.
         keys: the keys that are kept of a Secret; the others are dropped at once.
         on_change: called with namespace and name when the data changed, appeared or disappeared.
+        rest: seconds between two reports about one Secret; who changes it all the time causes no work all the time.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class SecretCache:
         on_change: Callable[[str, str], None] = lambda _namespace, _name: None,
         timeout: float = 10.0,
         slowest: float = 60.0,
+        rest: float = 5.0,
     ) -> None:
         self._connection = connection
         self._names = tuple(sorted(set(names)))
@@ -53,6 +55,9 @@ class SecretCache:
         self._on_change = on_change
         self._timeout = timeout
         self._slowest = slowest
+        self._rest = rest
+        self._resting: dict[Key, bool] = {}
+        """Secrets that were reported a moment ago, and whether they have changed again."""
         self._entries: dict[Key, _Entry] = {}
         self._wanted: OrderedDict[Key, None] = OrderedDict()
         self._scopes = {
@@ -114,7 +119,11 @@ class SecretCache:
         if not answer.ok or not isinstance(answer.body, dict):
             raise StoreUnavailableError(answer.explanation, retry_after=answer.retry_after)
         data = self.kept(answer.body)
-        self.store(key, _version(answer.body), data, scope, first=True)
+        try:
+            version = _version(answer.body)
+        except (KeyError, TypeError, ValueError):
+            raise StoreUnavailableError("the API server's answer is no Secret") from None
+        self.store(key, version, data, scope, first=True)
         entry = self._entries.get(key)
         return data if entry is None else entry.data
 
@@ -130,8 +139,9 @@ class SecretCache:
 
     def kept(self, obj: Mapping[str, Any]) -> Mapping[str, str]:
         """Return what is kept of a Secret's data."""
-        data = obj.get("data") or {}
-        return {key: data[key][: SECRET_VALUE_LIMIT + 1] for key in self._keys if key in data}
+        data = obj.get("data")
+        values = {key: data.get(key) for key in self._keys} if isinstance(data, Mapping) else {}
+        return {key: value[: SECRET_VALUE_LIMIT + 1] for key, value in values.items() if isinstance(value, str)}
 
     def store(
         self, key: Key, version: int, data: Mapping[str, str] | None, scope: "_Scope", *, first: bool = False
@@ -153,6 +163,18 @@ class SecretCache:
             self._changed(key)
 
     def _changed(self, key: Key) -> None:
+        if key in self._resting:
+            self._resting[key] = True
+            return
+        self._resting[key] = False
+        asyncio.get_running_loop().call_later(self._rest, self._rested, key)
+        self._report(key)
+
+    def _rested(self, key: Key) -> None:
+        if self._resting.pop(key):
+            self._changed(key)
+
+    def _report(self, key: Key) -> None:
         try:
             self._on_change(*key)
         except Exception:  # noqa: BLE001 - a failing callback must not end the watch of all Secrets

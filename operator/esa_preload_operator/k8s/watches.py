@@ -4,12 +4,16 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from esa_preload_operator.domain.cleaning import printable
 from esa_preload_operator.k8s.connection import Answer, Connection, RequestError, StreamRefusedError
+from esa_preload_operator.k8s.lists import ListReader
 
 PAGE: Final = 100
+_LIST_SILENCE: Final = 30.0
+_TEXT: Final = 300
 _log = logging.getLogger(__name__)
 
 Key = tuple[str, str]
@@ -136,20 +140,33 @@ class Watch:
         keys: set[Key] = set()
         query = {**self._selector, "limit": str(PAGE)}
         while True:
-            answer = await self._connection.request("GET", self._path, query=query)
-            if answer.status == 410:
-                raise _ExpiredError
-            if not answer.ok:
-                raise StreamRefusedError(answer)
-            for each in answer.body.get("items") or []:
-                keys.add(key_of(each))
-                self._sink.changed(each)
-            following = answer.body["metadata"].get("continue")
+            metadata = await self._page(query, keys)
+            following = metadata.get("continue")
             if not following:
-                version: str = answer.body["metadata"]["resourceVersion"]
+                version: str = metadata["resourceVersion"]
                 self._sink.listed(keys, version)
                 return version
             query["continue"] = following
+
+    async def _page(self, query: Mapping[str, str], keys: set[Key]) -> Mapping[str, Any]:
+        """Pass on the objects of a page while it arrives, never all in memory together; return its metadata."""
+        reader = ListReader()
+        try:
+            async with self._connection.stream(self._path, query, _LIST_SILENCE, by_line=False) as chunks:
+                async for chunk in chunks:
+                    self._listed(reader.feed(chunk), keys)
+        except StreamRefusedError as error:
+            if error.answer.status == 410:
+                raise _ExpiredError from None
+            raise
+        self._listed(reader.end(), keys)
+        metadata: Mapping[str, Any] = reader.rest()["metadata"]
+        return metadata
+
+    def _listed(self, objects: Sequence[Mapping[str, Any]], keys: set[Key]) -> None:
+        for each in objects:
+            keys.add(key_of(each))
+            self._sink.changed(each)
 
     async def _follow(self, version: str) -> None:
         """Watch from a version until the API server ends the watch."""
@@ -184,7 +201,7 @@ class Watch:
         if kind == "ERROR":
             if obj.get("code") == 410:
                 raise _ExpiredError
-            raise _FailedError(f"HTTP {obj.get('code')} {obj.get('reason')}")
+            raise _FailedError(printable(f"HTTP {obj.get('code')} {obj.get('reason')}"[:_TEXT]))
         if kind in {"ADDED", "MODIFIED"}:
             self._sink.changed(obj)
         elif kind == "DELETED":

@@ -15,6 +15,8 @@ _NANOSECONDS: Final = {
     "h": 3600 * 10**9,
 }
 _PART: Final = re.compile(rf"([0-9]+\.?[0-9]*|\.[0-9]+)({'|'.join(_NANOSECONDS)})")
+_MAX_LENGTH: Final = 64
+"""Characters; the pattern takes quadratic time on digits without a unit."""
 _LIMIT: Final = 2**63
 """Nanoseconds; Go counts them in an int64."""
 
@@ -28,6 +30,8 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: the text is no duration, it is negative, or it is longer than Go can count.
     """
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(f"{text[:_MAX_LENGTH]!r}… is too long for a duration")
     unsigned = text[1:] if text[:1] in ("+", "-") else text
     if unsigned == "0":
         return 0.0

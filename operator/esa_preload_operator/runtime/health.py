@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from esa_preload_operator.domain.view import View
+from esa_preload_operator.runtime.listener import listen
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
 
@@ -93,26 +94,19 @@ async def serve(health: Health, *, health_port: int, metrics_port: int) -> Calla
         OSError: a port is taken.
     """
 
-    async def healthz(_request: web.Request) -> web.Response:
-        return _answer(health.complaint())
-
-    async def readyz(_request: web.Request) -> web.Response:
-        return _answer(health.unready(), health.notes())
-
-    async def metrics(_request: web.Request) -> web.Response:
+    def metrics() -> web.Response:
         return web.Response(body=health.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
-    runners = []
-    for port, routes in (
-        (health_port, [web.get("/healthz", healthz), web.get("/readyz", readyz)]),
-        (metrics_port, [web.get("/metrics", metrics)]),
-    ):
-        app = web.Application()
-        app.add_routes(routes)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, host=None, port=port).start()
-        runners.append(runner)
+    probes = {
+        "/healthz": lambda: _answer(health.complaint()),
+        "/readyz": lambda: _answer(health.unready(), health.notes()),
+    }
+    runners = [await listen(health_port, probes)]
+    try:
+        runners.append(await listen(metrics_port, {"/metrics": metrics}))
+    except OSError:
+        await runners[0].cleanup()
+        raise
     # Port 0 gives IPv4 and IPv6 different ports; the address with fewer parts is the one of IPv4.
     ports = [min(runner.addresses, key=len)[1] for runner in runners]
     logger.info("health on port %d, metrics on port %d", *ports)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from esa_preload_operator.domain.cleaning import printable
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.tokens import asked_tokens, without
 from esa_preload_operator.domain.view import View, requested, view_of
@@ -188,7 +189,7 @@ class Intake:
     def _read_later(self, obj: Any, error: Exception) -> None:
         """Log what is wrong with an object once, and let a worker read it, so that nothing is lost."""
         ref = _ref_of(obj)
-        text = f"{type(error).__name__}: {error}"[:_TEXT]
+        text = printable(f"{type(error).__name__}: {error}"[:_TEXT])
         if self._reported.get(ref) != text:
             if len(self._reported) >= _REPORTED:
                 del self._reported[next(iter(self._reported))]

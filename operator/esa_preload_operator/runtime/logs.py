@@ -2,17 +2,13 @@
 
 import json
 import logging
-import re
 import sys
 from typing import Any, Final
 
-from esa_preload_operator.domain.cleaning import format_micro_time
+from esa_preload_operator.domain.cleaning import format_micro_time, printable
 
 _QUIET: Final = ("aiohttp.access", "httpx", "httpcore", "asyncio", "kopf", "kubernetes")
 """Loggers that would print each probe, each URL with its query, or each step of the framework."""
-
-
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class JsonFormatter(logging.Formatter):
@@ -31,19 +27,18 @@ class JsonFormatter(logging.Formatter):
             line["object"] = {"kind": "ScheduledPreloadJob", "namespace": first.namespace, "name": first.name}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)  # in ASCII, so that no text steers the terminal that shows it
 
 
 class PlainFormatter(logging.Formatter):
-    """One readable line a record: what ends a line or steers a terminal can't forge another record."""
+    """One readable line a record, the lines of an exception indented: no text forges a record or steers a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as a line."""
-        message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], record.getMessage())
-        line = f"{format_micro_time(record.created)} {record.levelname:<7} {message}"
+        lines = [f"{format_micro_time(record.created)} {record.levelname:<7} {printable(record.getMessage())}"]
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return line
+            lines += [f"  {printable(part)}" for part in self.formatException(record.exc_info).split("\n")]
+        return "\n".join(lines)
 
 
 def set_up_logs(style: str, level: str) -> None:

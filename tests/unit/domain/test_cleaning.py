@@ -58,8 +58,8 @@ def test_many_unfinished_addresses_are_cleaned_without_delay() -> None:
     assert len(clean_text("http://" * 100_000)) <= MAX_TEXT
 
 
-def test_control_characters_become_spaces() -> None:
-    assert clean_text("a\x00b\x1b[31mc\rd") == "a b [31mc d"
+def test_line_breaks_become_spaces_and_what_steers_is_escaped() -> None:
+    assert clean_text("a\x00b\x1b[31mc\rd\u202ee\u2028\u200b") == r"a\x00b\x1b[31mc d\u202ee \u200b"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Reason, StoreUnavailableError
 from esa_preload_operator.domain.ports import Accounts, ObjectRef
 from esa_preload_operator.esa.accounts import AccountPool, Policy
+from esa_preload_operator.esa.clients import MAX_PER_NAMESPACE
 from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.transport import Connections
 
@@ -116,9 +117,52 @@ async def test_whoever_only_knows_an_access_key_id_has_a_rate_of_its_own() -> No
 
 async def test_accounts_that_nobody_asks_for_are_dropped() -> None:
     cluster = Cluster()
-    pool = cluster.pool()
+    pool = cluster.pool(names=("*",))
     for number in range(50):
-        cluster.secrets["a", "esa-credentials"] = secret(f"id-{number}")
-        await pool.account("a", "esa-credentials")
+        cluster.secrets[f"ns-{number % 25}", f"s-{number}"] = secret(f"id-{number}")
+        await pool.account(f"ns-{number % 25}", f"s-{number}")
         cluster.now += 600
-    assert len(pool._clients) == len(pool._used) == len(pool._throttles) <= 8
+    assert len(pool._clients) <= 8
+    assert len(pool._clients._places) <= 8
+
+
+async def test_one_secret_that_changes_all_the_time_is_one_client_with_one_rate() -> None:
+    cluster = Cluster()
+    pool = cluster.pool()
+    admitted = 0
+    for number in range(1500):
+        cluster.secrets["a", "esa-credentials"] = secret(f"id-{number}")
+        account = await pool.account("a", "esa-credentials")
+        admitted += account.admit(ObjectRef("a", f"j{number}"), 1, lambda: None)
+    assert len(pool._clients) == 1
+    assert admitted == 2
+
+
+async def test_a_secret_that_leaves_shared_credentials_gets_a_rate_of_its_own_and_no_calls_on_top() -> None:
+    cluster = Cluster()
+    pool = cluster.pool()
+    cluster.secrets["a", "esa-credentials"] = cluster.secrets["b", "esa-credentials"] = secret("id")
+    first = await pool.account("a", "esa-credentials")
+    await pool.account("b", "esa-credentials")
+    for number in range(20):
+        cluster.secrets["b", "esa-credentials"] = secret(f"id-{number}")
+        other = await pool.account("b", "esa-credentials")
+        assert not other.admit(ObjectRef("b", f"j{number}"), 1, lambda: None)
+        cluster.secrets["b", "esa-credentials"] = secret("id")
+        assert await pool.account("b", "esa-credentials") is first
+    assert first.admit(ObjectRef("a", "one"), 2, lambda: None)
+    assert len(pool._clients) == 1
+
+
+async def test_a_namespace_has_so_many_clients_and_takes_none_from_others() -> None:
+    cluster = Cluster()
+    pool = cluster.pool(names=("*",))
+    cluster.secrets["other", "s"] = secret("other")
+    others = await pool.account("other", "s")
+    for number in range(3 * MAX_PER_NAMESPACE):
+        cluster.secrets["a", f"s-{number}"] = secret(f"id-{number}")
+        account = await pool.account("a", f"s-{number}")
+        may = account.admit(ObjectRef("a", f"j-{number}"), 1, lambda: None)
+        assert may is (number < MAX_PER_NAMESPACE)
+    assert len(pool._clients) == MAX_PER_NAMESPACE + 1
+    assert await pool.account("other", "s") is others

@@ -180,3 +180,14 @@ def test_credentials_and_query_strings_never_pass() -> None:
 
 def test_a_code_that_is_none_is_not_shown() -> None:
     assert problem_of(400, {"Code": "a b\nc", "Message": "m"}).code == "UnreadableAnswer"
+
+
+def test_an_error_in_xml_may_be_longer_than_what_is_read_of_it() -> None:
+    xml = b"<Error><Code>InvalidJob.NotFound</Code><Message>" + b"x" * 100_000 + b"</Message></Error>"
+    found = problem_of(404, xml)
+    assert (found.code, found.message) == ("InvalidJob.NotFound", "HTTP 404")
+
+
+@pytest.mark.parametrize("xml", [b"<Error><Code>A.B</Code>", b"<html><Code>A.B</Code></html>", b"<!DOCTYPE Error []>"])
+def test_what_is_no_whole_error_in_xml_is_no_refusal(xml: bytes) -> None:
+    assert problem_of(404, xml).delivery is Delivery.UNKNOWN
