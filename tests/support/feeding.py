@@ -12,6 +12,7 @@ from aiohttp import web
 
 from esa_preload_operator.k8s.connection import Connection, connect
 from esa_preload_operator.k8s.feed import Backoff, Event, Feed, Trouble
+from esa_preload_operator.runtime.crd import MISSING_CRD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -145,5 +146,6 @@ async def fed(folder: Path) -> AsyncIterator[Fed]:
         pauses.append(seconds)
 
     async with server.running(folder) as connection:
-        feed = Feed(connection, PATH, "team", sink, backoff=Backoff(lambda _, high: high), pause=pause)
+        backoff = Backoff(jitter=lambda _, high: high)
+        feed = Feed(connection, PATH, "team", sink, hints={404: MISSING_CRD}, backoff=backoff, pause=pause)
         yield Fed(server, sink, feed, pauses)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from esa_preload_operator.domain.line import Line
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.esa.line import Line, Waiter
 
 MAX_RETRY_AFTER: Final = 120.0
 """Seconds that one resource waits at ESA's wish; the official clients wait no longer either."""
@@ -95,6 +95,16 @@ class Pace:
             self.rate = min(self.full, self.rate + _SLOW_STEP * self._goal / self.rate)
 
 
+@dataclass(slots=True)
+class _Waiter:
+    """Somebody who waits until `calls` calls may leave; `wake` tells that they may."""
+
+    calls: int
+    wake: Callable[[], None]
+    keeps_turn: bool = True
+    """The turn lasts until it is taken, or for some seconds; otherwise `wake` itself takes it."""
+
+
 class Throttle:
     """Admits calls at the present pace. Nothing is booked ahead: who can't leave now waits in line.
 
@@ -116,7 +126,7 @@ class Throttle:
         self.clock = clock
         self.pace = Pace(max_rate)
         self._call_later = call_later
-        self._line = Line()
+        self._line: Line[Hashable, _Waiter] = Line()
         self._room = self.pace.burst if full else 0.0
         """Calls that may leave at `_as_of`; below 0 after calls that needed more than there was."""
         self._as_of = clock()
@@ -133,43 +143,43 @@ class Throttle:
             self._room -= max(0, calls - turn[1])  # it may need more by now than it lined up for
             self._serve()
             return True
-        waiter = self._line.get(ref)
-        if waiter is not None:
-            waiter.calls, waiter.wake = calls, wake
+        place = self._line.get(ref.namespace, ref)
+        if place is not None:
+            place.item.calls, place.item.wake = calls, wake
             return False
         self._serve()
         if not self._line and self._has_room(calls):
             self._room -= calls
             return True
-        self._line.join(Waiter(ref, ref.namespace, calls, wake))
+        self._line.join(ref.namespace, ref, _Waiter(calls, wake))
         self._arm()
         return False
 
     def withdraw(self, ref: ObjectRef) -> None:
         """Take `ref` out of the line, or its turn from it."""
-        self._withdraw(ref)
+        self._withdraw(ref.namespace, ref)
 
     def wait_estimate(self, ref: ObjectRef) -> float | None:
         """Return the seconds until the turn of `ref` at the present rate; None if it does not wait."""
         if ref in self._turns:
             return 0.0
-        waiter = self._line.get(ref)
-        if waiter is None:
+        place = self._line.get(ref.namespace, ref)
+        if place is None:
             return None
         self._refill()
-        calls = self._line.ahead_of(waiter) * waiter.calls + min(waiter.calls, self.pace.burst)
+        calls = self._line.ahead_of(place) * place.item.calls + min(place.item.calls, self.pace.burst)
         return max(0.0, calls - self._room) / self.pace.rate + max(0.0, self._as_of - self.clock())
 
     async def admitted(self, namespace: str, calls: int) -> None:
         """Return when these calls may leave, in the line of `namespace`."""
         done = asyncio.Event()
         key = object()
-        self._line.join(Waiter(key, namespace, calls, done.set, keeps_turn=False))
+        self._line.join(namespace, key, _Waiter(calls, done.set, keeps_turn=False))
         self._serve()
         try:
             await done.wait()
         finally:
-            self._withdraw(key)
+            self._withdraw(namespace, key)
 
     def throttled(self, left: float, retry_after: float | None) -> None:
         """Take in that ESA throttled a call that left at `left` on the clock, and what it wishes for."""
@@ -185,10 +195,10 @@ class Throttle:
         self.pace.succeeded(left, self.clock())
         self._serve()
 
-    def _withdraw(self, key: Hashable) -> None:
-        waiter = self._line.get(key)
-        if waiter is not None:
-            self._line.leave(waiter)
+    def _withdraw(self, namespace: str, key: Hashable) -> None:
+        place = self._line.get(namespace, key)
+        if place is not None:
+            self._line.leave(place)
         self._give_back(key)
         self._serve()
 
@@ -216,26 +226,27 @@ class Throttle:
         now = self.clock()
         for key in [key for key, (lost_at, _) in self._turns.items() if lost_at <= now]:
             self._give_back(key)
-        while (waiter := self._line.first()) is not None and self._has_room(waiter.calls):
+        while (place := self._line.first()) is not None and self._has_room(place.item.calls):
+            waiter = place.item
             if waiter.keeps_turn and sum(calls for _, calls in self._turns.values()) >= self.pace.burst:
                 break
-            self._line.take(waiter)
+            self._line.take(place)
             self._room -= waiter.calls
             if waiter.keeps_turn:
-                self._turns[waiter.key] = now + TURN_LASTS, waiter.calls
+                self._turns[place.key] = now + TURN_LASTS, waiter.calls
             waiter.wake()
         self._arm()
 
     def _arm(self) -> None:
         """Let the one timer stand for the first in line; it stays if it is early enough."""
-        waiter = self._line.first()
-        if waiter is None:
+        place = self._line.first()
+        if place is None:
             return
-        now = self.clock()
-        if self._has_room(waiter.calls):  # but those who were woken have not come yet
+        now, calls = self.clock(), place.item.calls
+        if self._has_room(calls):  # but those who were woken have not come yet
             wait = min(lost_at for lost_at, _ in self._turns.values()) - now
         else:
-            wait = max(0.0, self._needs(waiter.calls) - self._room) / self.pace.rate + max(0.0, self._as_of - now)
+            wait = max(0.0, self._needs(calls) - self._room) / self.pace.rate + max(0.0, self._as_of - now)
         if self._timer is not None:
             if self._timer_at <= now + wait + _ROUNDING:
                 return

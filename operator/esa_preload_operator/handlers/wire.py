@@ -14,6 +14,7 @@ from yarl import URL
 from esa_preload_operator.k8s.connection import Connection
 from esa_preload_operator.k8s.feed import Event, Feed
 from esa_preload_operator.resources.job import API_VERSION, GROUP, KIND, PLURAL, VERSION
+from esa_preload_operator.runtime.crd import MISSING_CRD
 from esa_preload_operator.runtime.intake import ALL, Identity, Intake, identify
 
 SERVER: Final = "http://kubernetes"
@@ -107,7 +108,7 @@ class Wire:
         if path not in self._feeds:
             within = path.removeprefix(f"{_RESOURCES}/namespaces/")
             scope = ALL if within == path else within.removesuffix(f"/{PLURAL}")
-            self._feeds[path] = Feed(self._connection, path, scope, self._intake)
+            self._feeds[path] = Feed(self._connection, path, scope, self._intake, hints={404: MISSING_CRD})
         return self._feeds[path]
 
     async def _sifted(self, feed: Feed, since: str) -> AsyncIterator[bytes]:

@@ -8,10 +8,11 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from esa_preload_operator.domain.cleaning import cut, format_micro_time, printable
+from esa_preload_operator.domain.line import Line
 from esa_preload_operator.domain.ports import Involved
 from esa_preload_operator.k8s.connection import JSON, MERGE_PATCH, Answer, Connection, RequestError
 from esa_preload_operator.k8s.event_limits import EventLimits
@@ -53,41 +54,6 @@ class _Posted:
     at: float
 
 
-@dataclass(slots=True)
-class _Outbox:
-    """Events in the order in which they are posted: namespaces in turn, the oldest first within one."""
-
-    _lines: OrderedDict[str, OrderedDict[_Key, _Waiting]] = field(default_factory=OrderedDict)
-    _size: int = 0
-
-    def get(self, namespace: str, key: _Key) -> _Waiting | None:
-        line = self._lines.get(namespace)
-        return None if line is None else line.get(key)
-
-    def put(self, key: _Key, event: _Waiting) -> _Waiting | None:
-        """Return the Event that had to make room: the oldest of the namespace with the most."""
-        namespace = event.involved.ref.namespace
-        self._lines.setdefault(namespace, OrderedDict())[key] = event
-        self._size += 1
-        if self._size <= WAITING:
-            return None
-        return self._pop(max(self._lines, key=lambda each: len(self._lines[each])))[1]
-
-    def take(self) -> tuple[_Key, _Waiting] | None:
-        if not self._lines:
-            return None
-        namespace = next(iter(self._lines))
-        self._lines.move_to_end(namespace)
-        return self._pop(namespace)
-
-    def _pop(self, namespace: str) -> tuple[_Key, _Waiting]:
-        found = self._lines[namespace].popitem(last=False)
-        self._size -= 1
-        if not self._lines[namespace]:
-            del self._lines[namespace]
-        return found
-
-
 class EventRecorder:
     """`EventLog` over the raw API: `post` only notes an Event, and `run` posts what was noted, one after the other.
 
@@ -110,7 +76,7 @@ class EventRecorder:
         self._clock = clock
         self._on_drop = on_drop
         self._limits = EventLimits(clock)
-        self._outbox = _Outbox()
+        self._outbox: Line[_Key, _Waiting] = Line()
         self._posted: OrderedDict[_Key, _Posted] = OrderedDict()
         self._news = asyncio.Event()
         self._one = asyncio.Lock()
@@ -128,8 +94,8 @@ class EventRecorder:
         now = time.time()
         waiting = self._outbox.get(namespace, key)
         if waiting is not None:
-            waiting.times += 1
-            waiting.last = now
+            waiting.item.times += 1
+            waiting.item.last = now
         elif not self._limits.allow(namespace, involved.uid):
             posted = self._recent(key)
             if posted is None:
@@ -137,9 +103,11 @@ class EventRecorder:
             else:
                 posted.count += 1  # shown by the next one that is allowed
         else:
-            dropped = self._outbox.put(key, _Waiting(involved, kind, str(reason), note, now, now))
-            if dropped is not None:
-                self._drop(dropped.involved, "the API server is too slow")
+            self._outbox.join(namespace, key, _Waiting(involved, kind, str(reason), note, now, now))
+            if len(self._outbox) > WAITING:
+                dropped = self._outbox.longest()
+                self._outbox.leave(dropped)
+                self._drop(dropped.item.involved, "the API server is too slow")
             self._news.set()
 
     async def run(self) -> None:
@@ -161,14 +129,14 @@ class EventRecorder:
 
     async def _post_next(self) -> bool:
         async with self._one:
-            found = self._outbox.take()
-            if found is None:
+            place = self._outbox.first()
+            if place is None:
                 return False
-            key, event = found
+            self._outbox.take(place)
             try:
-                await self._deliver(key, event)
+                await self._deliver(place.key, place.item)
             except Exception:  # noqa: BLE001 - an Event that can't be posted must not keep the others from being posted
-                _log.exception("%s: an Event could not be posted", event.involved.ref)
+                _log.exception("%s: an Event could not be posted", place.item.involved.ref)
             return True
 
     async def _deliver(self, key: _Key, event: _Waiting) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -14,15 +14,12 @@ from pydantic_core import from_json
 from esa_preload_operator.domain.cleaning import printable
 from esa_preload_operator.k8s.connection import Connection, NotSentError, RequestError, StreamRefusedError
 from esa_preload_operator.k8s.lists import ListReader
-from esa_preload_operator.resources.job import GROUP, PLURAL
 
 RENEW_WATCH: Final = 60
 """Seconds after which the API server ends a watch, so that a silent one shows."""
 _LIST_SILENCE: Final = 120.0
 """An API server under load takes half a minute to begin a list of 10,000."""
 _WATCH_SILENCE: Final = RENEW_WATCH + 10.0
-_FASTEST: Final = 0.1
-_SLOWEST: Final = 30.0
 _SHORT: Final = 1.0
 """Seconds below which a watch that has ended counts as a failure."""
 _KINDS: Final = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
@@ -62,21 +59,21 @@ class Trouble(NamedTuple):
 
 
 class Sink(Protocol):
-    """Takes what a `Feed` sees; `scope` is a namespace, or the empty string for all of them."""
+    """Takes what a `Feed` sees; the first argument is its namespace, or the empty string for all of them."""
 
     def alive(self) -> None:
         """The API server has answered."""
         ...
 
-    def listed(self, scope: str, page: Sequence[Mapping[str, Any]], *, begins: bool, ends: bool) -> None:
+    def listed(self, scope: str, page: Sequence[Mapping[str, Any]], /, *, begins: bool, ends: bool) -> None:
         """Some objects of a list were read."""
         ...
 
-    def troubled(self, scope: str, trouble: Trouble | None) -> None:
-        """The collection is not watched, or None: it is again."""
+    def troubled(self, scope: str, trouble: Trouble | None, /) -> None:
+        """The collection is not watched; None whenever a watch of it has begun."""
         ...
 
-    def rewound(self, scope: str) -> None:
+    def rewound(self, scope: str, /) -> None:
         """The API server has gone back to an older state, so that versions seen before mean nothing."""
         ...
 
@@ -91,15 +88,17 @@ class _RelistError(Exception):
 
 @dataclass(slots=True)
 class Backoff:
-    """Seconds between tries: they double from 0.1 to 30, with jitter."""
+    """Seconds between tries: they double from the fastest to the slowest, with jitter."""
 
+    fastest: float = 0.1
+    slowest: float = 30.0
     jitter: Callable[[float, float], float] = random.uniform
     _longest: float = 0.0
 
     def wait(self, at_least: float = 0.0) -> float:
         """Return how long to wait after another failure."""
-        self._longest = min(max(_FASTEST, self._longest * 2), _SLOWEST)
-        return max(self.jitter(self._longest / 2, self._longest), min(at_least, _SLOWEST))
+        self._longest = min(max(self.fastest, self._longest * 2), self.slowest)
+        return max(self.jitter(self._longest / 2, self._longest), min(at_least, self.slowest))
 
     def lasted(self, seconds: float) -> None:
         """Begin anew if a watch lasted clearly longer than the wait before it."""
@@ -108,7 +107,19 @@ class Backoff:
 
 
 class Feed:
-    """Reads the collection at one path. Nothing but cancellation ends `list` before it has succeeded."""
+    """Reads the collection at one path. Nothing but cancellation ends `list` before it has succeeded.
+
+    Args:
+        connection: where to ask.
+        path: of the collection.
+        scope: the namespace that the path is about; empty for all.
+        sink: takes what is seen.
+        what: names the objects in the log.
+        name: the only object that is wanted, if not all are.
+        hints: what to do about a refusal, by its HTTP status.
+        backoff: how long to wait between tries.
+        pause: waits.
+    """
 
     def __init__(
         self,
@@ -117,6 +128,9 @@ class Feed:
         scope: str,
         sink: Sink,
         *,
+        what: str = "resources",
+        name: str = "",
+        hints: Mapping[int, str] | None = None,
         backoff: Backoff | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -124,6 +138,9 @@ class Feed:
         self._path = path
         self._scope = scope
         self._sink = sink
+        self._where = f"{what} in " + (f"namespace {scope}" if scope else "all namespaces")
+        self._selector = {"fieldSelector": f"metadata.name={name}"} if name else {}
+        self._hints = hints or {}
         self._backoff = backoff or Backoff()
         self._pause = pause
         self._trouble: Trouble | None = None
@@ -142,7 +159,7 @@ class Feed:
 
     async def _list(self) -> str:
         reader, begins = ListReader(), True
-        async with self._connection.stream(self._path, {}, _LIST_SILENCE, by_line=False) as chunks:
+        async with self._connection.stream(self._path, self._selector, _LIST_SILENCE, by_line=False) as chunks:
             async for chunk in chunks:
                 self._sink.alive()
                 self._sink.listed(self._scope, reader.feed(chunk), begins=begins, ends=False)
@@ -154,12 +171,12 @@ class Feed:
             raise _RelistError("list", "the answer is no list")
         self._newest = max(self._newest, self._checked(version, self._newest))
         if reader.skipped:
-            logger.warning("%d objects %s are too large to be read", reader.skipped, self._where)
+            logger.warning("%s: %d objects are too large to be read", self._where, reader.skipped)
         self._sink.listed(self._scope, (), begins=False, ends=True)
         self._doubtful = False
         return version
 
-    async def events(self, since: str) -> AsyncIterator[Event]:
+    async def events(self, since: str) -> AsyncGenerator[Event]:
         """Yield what a watch tells until it ends; RELIST comes last if it can't be continued from its last version."""
         begun = time.monotonic()
         try:
@@ -180,12 +197,29 @@ class Feed:
             if lasted < _SHORT:  # do not flood a server that ends each watch at once
                 await self._pause(self._backoff.wait())
 
+    async def run(self, complete: Callable[[str], None], take: Callable[[Event], None]) -> None:
+        """List and watch until cancelled; give `complete` the version of each list, and `take` each event."""
+        version = ""
+        while True:
+            try:
+                if not version:
+                    version = await self.list()
+                    complete(version)
+                async with contextlib.aclosing(self.events(version)) as events:
+                    async for event in events:
+                        take(event)
+                        version = "" if event is RELIST else event.version or version
+            except Exception as error:  # noqa: BLE001 - no object may end the watch of the others
+                version = ""
+                await self._retry(error)
+
     async def _follow(self, since: str) -> AsyncGenerator[Event]:
         if self._doubtful:
             await self._look_for_a_restore(since)
         self._doubtful = True
         newest = _number(since)
         query = {
+            **self._selector,
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": since,
@@ -205,7 +239,7 @@ class Feed:
 
     async def _look_for_a_restore(self, since: str) -> None:
         """Ask for the present version: a watch from a version to come would be silent until that is reached."""
-        answer = await self._connection.request("GET", self._path, query={"limit": "1"})
+        answer = await self._connection.request("GET", self._path, query={**self._selector, "limit": "1"})
         if not answer.ok:
             raise StreamRefusedError(answer)
         self._checked(_version_of(answer.body), _number(since))
@@ -227,7 +261,7 @@ class Feed:
 
     async def _retry(self, error: Exception) -> None:
         """Tell the cause once, and wait."""
-        trouble = _trouble_of(error)
+        trouble = _trouble_of(error, self._hints)
         if self._trouble is None or trouble.cause != self._trouble.cause:
             level = logging.INFO if trouble.cause in _ROUTINE else logging.WARNING
             bug = error if trouble.cause == _BUG else None
@@ -240,15 +274,14 @@ class Feed:
 
     def _recovered(self, *, in_stream: bool) -> None:
         """Note that the watch runs; trouble in its stream is over with the first event, any other with its begin."""
-        if self._trouble is None or (self._trouble.cause.startswith(_IN_STREAM) and not in_stream):
+        if self._trouble is not None:
+            if self._trouble.cause.startswith(_IN_STREAM) and not in_stream:
+                return
+            logger.info("%s: watched again", self._where)
+            self._trouble = None
+        elif in_stream:
             return
-        logger.info("%s: watched again", self._where)
-        self._trouble = None
         self._sink.troubled(self._scope, None)
-
-    @property
-    def _where(self) -> str:
-        return f"resources in namespace {self._scope}" if self._scope else "resources in all namespaces"
 
 
 def _read(line: bytes) -> Event:
@@ -281,14 +314,11 @@ def _number(version: str) -> int:
     return int(version) if version.isascii() and version.isdecimal() and len(version) < 30 else 0
 
 
-def _trouble_of(error: Exception) -> Trouble:
+def _trouble_of(error: Exception, hints: Mapping[int, str]) -> Trouble:
     match error:
-        case StreamRefusedError(answer=answer) if answer.status == 404:
-            text = f"waiting for the CRD {PLURAL}.{GROUP}: the API server does not serve it"
-            return Trouble("HTTP 404", text, retry_after=answer.retry_after or 0.0)
         case StreamRefusedError(answer=answer):
-            cause = f"HTTP {answer.status}"
-            return Trouble(cause, answer.explanation[:_TEXT], answer.status == 403, answer.retry_after or 0.0)
+            text = "; ".join(filter(None, (answer.explanation[:_TEXT], hints.get(answer.status))))
+            return Trouble(f"HTTP {answer.status}", text, answer.status == 403, answer.retry_after or 0.0)
         case _RelistError():
             return Trouble(error.cause, str(error))
         case NotSentError():

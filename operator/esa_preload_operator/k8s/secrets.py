@@ -4,18 +4,21 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from esa_preload_operator.domain.errors import StoreUnavailableError
 from esa_preload_operator.domain.ports import SECRET_VALUE_LIMIT
 from esa_preload_operator.k8s.connection import Connection, RequestError
-from esa_preload_operator.k8s.watches import Key, Watch, key_of
+from esa_preload_operator.k8s.feed import Backoff, Event, Feed, Trouble
 
 ANY: Final = "*"
 REMEMBERED: Final = 65_536
 """Secrets that somebody has asked for; of more, the one that was asked for the longest time ago is dropped."""
 _log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+"""Namespace and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,17 @@ class SecretCache:
         """Keep the cache current until cancelled; returns at once if no names are given. Without it each read asks."""
         async with asyncio.TaskGroup() as group:
             for scope in self._scopes.values():
-                selector = None if scope.name == ANY else f"metadata.name={scope.name}"
-                watch = Watch(self._connection, scope.path, scope, selector=selector, slowest=self._slowest)
-                group.create_task(watch.run())
+                feed = Feed(
+                    self._connection,
+                    scope.path,
+                    scope.namespace or "",
+                    scope,
+                    what="Secrets" if scope.name == ANY else f"Secrets {scope.name}",
+                    name="" if scope.name == ANY else scope.name,
+                    hints={403: f"{scope.rule}; until then each use of one is a request"},
+                    backoff=Backoff(slowest=self._slowest),
+                )
+                group.create_task(feed.run(scope.complete, scope.take))
 
     async def read(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Return the kept data of a Secret (key to base64 text), or None if there is none.
@@ -185,6 +196,11 @@ class SecretCache:
         for key in [key for key in {*self._entries, *self._wanted} if key not in keys and self._scope(*key) is scope]:
             self.store(key, version, None, scope)
 
+    def rewind(self, scope: "_Scope") -> None:
+        """Let any version of what is known in a scope be newer: the API server counts anew from an older one."""
+        for key in [key for key in self._entries if self._scope(*key) is scope]:
+            self._entries[key] = replace(self._entries[key], version=0)
+
 
 class _Scope:
     """What one watch is for: one name or all, in one namespace or all."""
@@ -195,6 +211,8 @@ class _Scope:
         self.current = False
         """Whether the cache follows the API server here: it was listed, and the watch was opened."""
         self._cache = cache
+        self._names: set[Key] = set()
+        """Secrets of the list that is under way."""
 
     @property
     def path(self) -> str:
@@ -206,21 +224,41 @@ class _Scope:
         where = f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
         return f"the operator needs a role that allows get, list and watch of secrets{names} {where}"
 
-    def changed(self, obj: Mapping[str, Any]) -> None:
-        self._cache.store(key_of(obj), _version(obj), self._cache.kept(obj), self)
+    def alive(self) -> None:
+        """Do nothing: the watch of the resources tells whether the API server is there."""
 
-    def deleted(self, obj: Mapping[str, Any]) -> None:
-        self._cache.store(key_of(obj), _version(obj), None, self)
+    def listed(self, _scope: str, page: Sequence[Mapping[str, Any]], /, *, begins: bool, ends: bool) -> None:  # noqa: ARG002 - `complete` gets the end with its version
+        if begins:
+            self._names = set()
+        for obj in page:
+            self._names.add(_key_of(obj))
+            self._show(obj)
 
-    def listed(self, keys: set[Key], version: str) -> None:
-        self._cache.retain(keys, int(version), self)
+    def complete(self, version: str) -> None:
+        self._cache.retain(self._names, int(version), self)
+        self._names = set()
 
-    def following(self) -> None:
-        self.current = True
+    def take(self, event: Event) -> None:
+        if event.kind == "DELETED":
+            self._cache.store(_key_of(event.object), _version(event.object), None, self)
+        elif event.kind in {"ADDED", "MODIFIED"}:
+            self._show(event.object)
 
-    def forbidden(self) -> str:
-        self.current = False
-        return f"{self.rule}; until then each use of one is a request"
+    def troubled(self, _scope: str, trouble: Trouble | None, /) -> None:
+        if trouble is None:
+            self.current = True
+        elif trouble.denied:
+            self.current = False
+
+    def rewound(self, _scope: str, /) -> None:
+        self._cache.rewind(self)
+
+    def _show(self, obj: Mapping[str, Any]) -> None:
+        self._cache.store(_key_of(obj), _version(obj), self._cache.kept(obj), self)
+
+
+def _key_of(obj: Mapping[str, Any]) -> Key:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
 def _version(obj: Mapping[str, Any]) -> int:

@@ -41,13 +41,3 @@ def parse_duration(text: str) -> float:
     if not whole or total >= _LIMIT or (total > 0 and text.startswith("-")):
         raise ValueError(f"{text!r} is not a duration such as 0, 500ms, 30s, 1.5h or 1h30m")
     return total / 1e9
-
-
-def format_duration(seconds: float) -> str:
-    """Write seconds the way people read them: `0s`, `500ms`, `1h30m`."""
-    if seconds < 1:
-        return f"{round(seconds * 1000)}ms" if seconds > 0 else "0s"
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, left = divmod(rest, 60)
-    parts = [f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if count]
-    return "".join(parts) or "0s"

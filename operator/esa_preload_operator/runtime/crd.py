@@ -17,7 +17,7 @@ _OFTEN: Final = 5.0
 _SELDOM: Final = 60.0
 _RELIED_ON: Final = ("conditions", "handledResets", "handledTimes", "lastResetTime", "observedGeneration", "reset")
 """Fields of the status without which a request could be made twice."""
-_MISSING: Final = (
+MISSING_CRD: Final = (
     f"waiting for the CRD {PLURAL}.{GROUP}: the API server does not serve {VERSION} of it; "
     "install it with `esa-preload-operator crd | kubectl apply --server-side -f -`"
 )
@@ -47,7 +47,7 @@ async def _obstacle(connection: Connection, health: Health) -> str:
         return f"the API server can't be asked for the CRD {PLURAL}.{GROUP}: {connection.explain(answer)}"
     resources = answer.body.get("resources") if isinstance(answer.body, dict) else None
     served = any(isinstance(each, dict) and each.get("name") == PLURAL for each in resources or ())
-    return "" if served else _MISSING
+    return "" if served else MISSING_CRD
 
 
 async def compare_fields(connection: Connection) -> str | None:

@@ -1,7 +1,6 @@
 """When resources are due: one moment for each, however often it changes."""
 
 import heapq
-import itertools
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,22 +10,14 @@ _SPARE: Final = 64
 """Outdated entries of the heap that are not worth a compaction."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
-    moment: float
-    urgent: bool
-    number: int
-    """Tells the entry of the heap that counts from outdated ones."""
-
-
 @dataclass(slots=True)
 class Dues:
     """Moments at which resources are due; takes memory for each resource, and not for each change."""
 
-    _dues: dict[ObjectRef, _Due] = field(default_factory=dict)
-    _heap: list[tuple[float, int, ObjectRef]] = field(default_factory=list)
+    _dues: dict[ObjectRef, tuple[float, bool]] = field(default_factory=dict)
+    """When each is due, and whether it is urgent."""
+    _heap: list[tuple[float, ObjectRef]] = field(default_factory=list)
     """In it are also moments that have been replaced; they are skipped when they come up."""
-    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def __len__(self) -> int:
         """Count the resources that are due at some time."""
@@ -35,14 +26,11 @@ class Dues:
     def add(self, ref: ObjectRef, moment: float, *, urgent: bool) -> None:
         """Let a resource be due at a moment, unless it is due earlier; urgent stays urgent."""
         known = self._dues.get(ref)
-        if known is not None:
-            urgent = urgent or known.urgent
-            if known.moment <= moment:
-                self._dues[ref] = _Due(known.moment, urgent, known.number)
-                return
-        number = next(self._numbers)
-        self._dues[ref] = _Due(moment, urgent, number)
-        heapq.heappush(self._heap, (moment, number, ref))
+        if known is not None and known[0] <= moment:
+            self._dues[ref] = known[0], urgent or known[1]
+            return
+        self._dues[ref] = moment, urgent or (known is not None and known[1])
+        heapq.heappush(self._heap, (moment, ref))
         self._compact()
 
     def drop(self, ref: ObjectRef) -> None:
@@ -60,16 +48,16 @@ class Dues:
         """Take the resources that are due by now, the earliest first, each with whether it is urgent."""
         taken = []
         while (moment := self.next()) is not None and moment <= now:
-            _, _, ref = heapq.heappop(self._heap)
-            taken.append((ref, self._dues.pop(ref).urgent))
+            _, ref = heapq.heappop(self._heap)
+            taken.append((ref, self._dues.pop(ref)[1]))
         return taken
 
-    def _counts(self, entry: tuple[float, int, ObjectRef]) -> bool:
-        due = self._dues.get(entry[2])
-        return due is not None and due.number == entry[1]
+    def _counts(self, entry: tuple[float, ObjectRef]) -> bool:
+        moment, ref = entry
+        return ref in self._dues and self._dues[ref][0] == moment
 
     def _compact(self) -> None:
         """Throw outdated entries away once they are the larger part."""
         if len(self._heap) > 2 * len(self._dues) + _SPARE:
-            self._heap = [entry for entry in self._heap if self._counts(entry)]
+            self._heap = [(moment, ref) for ref, (moment, _) in self._dues.items()]
             heapq.heapify(self._heap)

@@ -39,11 +39,10 @@ def identify(obj: Any) -> Identity:
     Raises:
         ValueError: its metadata are not what the API server guarantees.
     """
-    meta = obj.get("metadata") if isinstance(obj, dict) else None
     ref = _ref_of(obj)
-    if ref is None or not isinstance(meta, dict):
+    if ref is None:
         raise ValueError("metadata without namespace and name")
-    uid, version = meta.get("uid"), meta.get("resourceVersion")
+    uid, version = obj["metadata"].get("uid"), obj["metadata"].get("resourceVersion")
     if not isinstance(uid, str) or not uid:
         raise ValueError("metadata.uid is missing")
     if not isinstance(version, str) or not version.isdecimal():
@@ -108,7 +107,7 @@ class Intake:
             if self.health.synced:
                 self._names[scope] = set()
             self._buried[scope] = self.registry.tombstones.uids(scope)
-        for body in sorted(page, key=_asks_safely, reverse=True):
+        for body in sorted(page, key=_asks, reverse=True):
             self.observe(body)
         if scope in self._names:
             self._names[scope].update(ref for ref in map(_ref_of, page) if ref is not None)
@@ -219,16 +218,12 @@ class Intake:
         return [record for record in self.registry if scope in (ALL, record.ref.namespace)]
 
 
-def asks(body: Mapping[str, Any]) -> bool:
+def _asks(body: Any) -> bool:
     """Return whether an object asks for a reset: those go first."""
-    asked = asked_tokens(body["metadata"].get("annotations") or {})
-    handled = tuple(((body.get("status") or {}).get("handledResets") or {}).items())
-    return bool(without(asked, handled))
-
-
-def _asks_safely(body: Any) -> bool:
     try:
-        return asks(body)
+        asked = asked_tokens(body["metadata"].get("annotations") or {})
+        handled = tuple(((body.get("status") or {}).get("handledResets") or {}).items())
+        return bool(without(asked, handled))
     except Exception:  # noqa: BLE001 - `observe` reports it
         return False
 

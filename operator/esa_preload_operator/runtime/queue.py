@@ -71,11 +71,7 @@ class WorkQueue(Generic[T]):
         self._items.pop(ref, None)
         if item is not None and len(self._items) < ITEMS:
             self._items[ref] = item
-        pause = self._pauses.get(ref)
-        if pause is None or pause <= time.monotonic():
-            self._line_up(ref, urgent=urgent)
-        else:
-            self.add_at(ref, pause, urgent=urgent)
+        self._line_up(ref, urgent=urgent)
 
     def add_at(self, ref: ObjectRef, moment: float, *, urgent: bool = False) -> None:
         """Put a resource into the queue at a moment on the monotonic clock; the earliest moment wins.
@@ -120,7 +116,11 @@ class WorkQueue(Generic[T]):
             self._ready.release()
 
     def _line_up(self, ref: ObjectRef, *, urgent: bool) -> None:
-        if ref in self._busy:
+        """Put a resource in line for a worker, but not before a Retry-After has passed."""
+        pause = self._pauses.get(ref)
+        if pause is not None and pause > time.monotonic():
+            self.add_at(ref, pause, urgent=urgent)
+        elif ref in self._busy:
             self._again[ref] = urgent or self._again.get(ref, False)
         elif self._turns.add(ref, urgent=urgent):
             self._since[ref] = time.monotonic()
@@ -144,17 +144,8 @@ class WorkQueue(Generic[T]):
             finally:
                 del self._busy[ref]
                 self.metrics.worked(time.monotonic() - begun, result)
-            self._take_again(ref)
-
-    def _take_again(self, ref: ObjectRef) -> None:
-        """Line up what was added while a worker had it, but not before a Retry-After has passed."""
-        urgent = self._again.pop(ref, None)
-        if urgent is None:
-            return
-        if ref in self._pauses:
-            self.add_at(ref, self._pauses[ref], urgent=urgent)
-        else:
-            self._line_up(ref, urgent=urgent)
+            if ref in self._again:
+                self._line_up(ref, urgent=self._again.pop(ref))
 
     async def _reconcile(self, ref: ObjectRef, work: Work[T], *, urgent: bool) -> str:
         try:

@@ -1,21 +1,13 @@
 """Whose turn it is: namespaces in turn, what is urgent first within one, and no namespace before the others."""
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
+from esa_preload_operator.domain.line import Line
 from esa_preload_operator.domain.ports import ObjectRef
 
 _ROUND: Final = 4
 """Every fourth turn is for any namespace, the others for those with something urgent, so neither starves the other."""
-
-
-@dataclass(slots=True)
-class _Line:
-    """What waits in one namespace, first come first served."""
-
-    urgent: OrderedDict[ObjectRef, None] = field(default_factory=OrderedDict)
-    calm: OrderedDict[ObjectRef, None] = field(default_factory=OrderedDict)
 
 
 @dataclass(slots=True)
@@ -26,27 +18,19 @@ class Turns:
     in its own namespace, and for one turn of each other namespace between them.
     """
 
-    _lines: dict[str, _Line] = field(default_factory=dict)
-    _any: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    """Namespaces with work, the next one first."""
-    _asking: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    """Namespaces with urgent work, the next one first."""
+    _all: Line[ObjectRef, None] = field(default_factory=Line)
+    _urgent: Line[ObjectRef, None] = field(default_factory=Line)
+    """Those of them that are urgent."""
     _taken: int = 0
 
     def add(self, ref: ObjectRef, *, urgent: bool) -> bool:
         """Return whether the resource is new here; one that waits already becomes urgent if it is asked for."""
-        line = self._lines.get(ref.namespace)
-        if line is None:
-            line = self._lines[ref.namespace] = _Line()
-        known = ref in line.urgent or ref in line.calm
-        if urgent:
-            line.calm.pop(ref, None)
-            line.urgent[ref] = None
-            self._asking.setdefault(ref.namespace)
-        elif not known:
-            line.calm[ref] = None
-        self._any.setdefault(ref.namespace)
-        return not known
+        new = self._all.get(ref.namespace, ref) is None
+        if new:
+            self._all.join(ref.namespace, ref, None)
+        if urgent and self._urgent.get(ref.namespace, ref) is None:
+            self._urgent.join(ref.namespace, ref, None)
+        return new
 
     def take(self) -> tuple[ObjectRef, bool]:
         """Take the resource whose turn it is, and return it with whether it was urgent.
@@ -54,26 +38,12 @@ class Turns:
         Raises:
             LookupError: none waits.
         """
-        if not self._any:
-            raise LookupError
         self._taken += 1
-        turn = self._asking if self._asking and self._taken % _ROUND else self._any
-        namespace = next(iter(turn))
-        line = self._lines[namespace]
-        urgent = bool(line.urgent)
-        ref, _ = (line.urgent if urgent else line.calm).popitem(last=False)
-        if urgent:
-            _pass_on(self._asking, namespace, stays=bool(line.urgent))
-        stays = bool(line.urgent or line.calm)
-        _pass_on(self._any, namespace, stays=stays)
-        if not stays:
-            del self._lines[namespace]
-        return ref, urgent
-
-
-def _pass_on(turn: OrderedDict[str, None], namespace: str, *, stays: bool) -> None:
-    """Let a namespace that was served stand behind the others, or leave."""
-    if stays:
-        turn.move_to_end(namespace)
-    else:
-        del turn[namespace]
+        first = (self._taken % _ROUND and self._urgent.first()) or self._all.first()
+        if first is None:
+            raise LookupError
+        urgent = self._urgent.first(first.namespace)
+        if urgent is not None:
+            self._urgent.take(urgent)
+        self._all.take(urgent or first)
+        return (urgent or first).key, urgent is not None

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 import pytest
 
-from esa_preload_operator.k8s.feed import RELIST, Backoff
+from esa_preload_operator.k8s.feed import RELIST, Backoff, Event
 from support.feeding import Fed, Reply, bookmark, error, fed, lines, listed, refusal
 
 if TYPE_CHECKING:
@@ -33,6 +34,28 @@ BAD_STREAMS = {
     "an object that is no map": lines(("ADDED", None)),
     "no event": Reply(b"[]\n"),
 }
+
+
+class Runner:
+    """Fails some times at one version, and ends the feed at the next."""
+
+    def __init__(self, poisoned: str, times: int) -> None:
+        self.poisoned = poisoned
+        self.times = times
+        self.taken: list[str] = []
+
+    def complete(self, _version: str) -> None:
+        self.note("complete")
+
+    def take(self, event: Event) -> None:
+        if event is not RELIST:
+            self.note(event.version)
+
+    def note(self, what: str) -> None:
+        self.taken.append(what)
+        if what == self.poisoned:
+            self.times -= 1
+            raise KeyError(what) if self.times >= 0 else asyncio.CancelledError
 
 
 @pytest.fixture
@@ -148,6 +171,33 @@ async def test_a_server_that_ends_each_watch_at_once_is_not_flooded(fed_: Fed) -
     assert fed_.pauses == [0.1, 0.2, 0.4]
 
 
+# --- a feed that runs by itself -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("poisoned", ["complete", "21"])
+async def test_what_can_not_be_handled_is_named_and_read_again(
+    fed_: Fed, caplog: pytest.LogCaptureFixture, poisoned: str
+) -> None:
+    fed_.server.lists, fed_.server.watches = [listed(21)], [lines(bookmark(21))]
+    runner = Runner(poisoned, 5)
+    with pytest.raises(asyncio.CancelledError):
+        await fed_.feed.run(runner.complete, runner.take)
+    assert fed_.server.asked.count("list") == 6
+    assert fed_.pauses == [0.1, 0.2, 0.4, 0.8, 1.6]
+    assert f"resources in namespace team: KeyError: '{poisoned}'; trying again" in logged(caplog)
+
+
+async def test_a_watch_that_does_not_open_again_goes_on_where_it_was(fed_: Fed) -> None:
+    cut = lines(bookmark(11), cut=True)
+    fed_.server.watches = [cut, lines(cut=True), lines(cut=True), lines(bookmark(12))]
+    fed_.server.looks = [listed(11)]
+    runner = Runner("12", 0)
+    with pytest.raises(asyncio.CancelledError):
+        await fed_.feed.run(runner.complete, runner.take)
+    assert [each for each in fed_.server.asked if each != "look"] == ["list", "watch10", *["watch11"] * 3]
+    assert runner.taken == ["complete", "11", "12"]
+
+
 # --- an API server that was restored to an older state ------------------------------------------------------------
 
 
@@ -163,7 +213,7 @@ async def test_a_list_of_an_older_version_is_read_again_after_the_versions_are_d
 async def test_an_event_of_an_older_version_begins_the_watch_anew(fed_: Fed) -> None:
     fed_.server.watches = [lines(bookmark(11), bookmark(9))]
     assert [event.version for event in await fed_.watch("10")] == ["11", ""]
-    assert fed_.sink.told == ["rewound", "restored"]
+    assert fed_.sink.told == ["well", "rewound", "restored"]
 
 
 @pytest.mark.parametrize("last", [lines(bookmark(900), cut=True), lines()], ids=["cut", "told no version"])
@@ -202,7 +252,7 @@ async def test_a_version_that_is_no_number_stops_nothing(fed_: Fed, version: str
 
 
 def test_waits_double_with_jitter_and_begin_anew_after_a_watch_that_lasted() -> None:
-    backoff = Backoff(lambda low, high: (low + high) / 2)
+    backoff = Backoff(jitter=lambda low, high: (low + high) / 2)
     waits = [backoff.wait() for _ in range(10)]
     assert waits[:3] == pytest.approx([0.075, 0.15, 0.3])
     assert max(waits) == 22.5

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from esa_preload_operator.resources.durations import format_duration, parse_duration
+from esa_preload_operator.resources.durations import parse_duration
 
 # Go's package time counts in nanoseconds; this follows its ParseDuration step by step, with integers.
 _UNITS = {
@@ -70,20 +70,3 @@ def test_durations_are_read_as_go_reads_them(text: str) -> None:
             parse_duration(text)
     else:
         assert parse_duration(text) == pytest.approx(nanoseconds / 1e9, abs=4e-9)
-
-
-@given(st.integers(0, 720 * 3600))
-def test_whole_seconds_come_back_as_they_were_written(seconds: int) -> None:
-    assert parse_duration(format_duration(seconds)) == seconds
-
-
-@given(st.floats(0, 720 * 3600))
-def test_what_is_shown_can_always_be_read(seconds: float) -> None:
-    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=0.501)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0s"), (0.5, "500ms"), (59, "59s"), (60, "1m"), (3661, "1h1m1s"), (5400, "1h30m")]
-)
-def test_durations_read_well(seconds: float, text: str) -> None:
-    assert format_duration(seconds) == text

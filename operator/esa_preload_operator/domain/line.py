@@ -1,0 +1,79 @@
+"""A line in which namespaces take turns: first come, first served within each of them."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+
+class Place(NamedTuple, Generic[K, T]):
+    """A place in the line, and what waits there."""
+
+    namespace: str
+    key: K
+    item: T
+    number: int
+    """Counts up within the namespace."""
+
+
+@dataclass(slots=True)
+class Line(Generic[K, T]):
+    """What waits, each key at most once. Joining, leaving and taking the first one take constant time."""
+
+    _lanes: "OrderedDict[str, OrderedDict[K, Place[K, T]]]" = field(default_factory=OrderedDict)
+    """Namespaces with something that waits, the next one first."""
+    _size: int = 0
+
+    def __len__(self) -> int:
+        """Count what waits."""
+        return self._size
+
+    def get(self, namespace: str, key: K) -> Place[K, T] | None:
+        """Return the place of a key, None if it does not wait."""
+        lane = self._lanes.get(namespace)
+        return None if lane is None else lane.get(key)
+
+    def join(self, namespace: str, key: K, item: T) -> None:
+        """Put a key that does not wait yet at the end of its namespace's lane."""
+        lane = self._lanes.setdefault(namespace, OrderedDict())
+        number = next(reversed(lane.values())).number + 1 if lane else 0
+        lane[key] = Place(namespace, key, item, number)
+        self._size += 1
+
+    def first(self, namespace: str | None = None) -> Place[K, T] | None:
+        """Return the place whose turn is next, of all or within one namespace; None if nothing waits there."""
+        lane = next(iter(self._lanes.values()), None) if namespace is None else self._lanes.get(namespace)
+        return None if lane is None else next(iter(lane.values()))
+
+    def longest(self) -> Place[K, T]:
+        """Return the first place in the namespace in which the most wait."""
+        return next(iter(max(self._lanes.values(), key=len).values()))
+
+    def leave(self, place: Place[K, T]) -> None:
+        """Give up a place, without a turn for its namespace."""
+        lane = self._lanes[place.namespace]
+        del lane[place.key]
+        if not lane:
+            del self._lanes[place.namespace]
+        self._size -= 1
+
+    def take(self, place: Place[K, T]) -> None:
+        """Give up a place as a turn: the other namespaces have theirs before its own has the next."""
+        self.leave(place)
+        if place.namespace in self._lanes:
+            self._lanes.move_to_end(place.namespace)
+
+    def ahead_of(self, place: Place[K, T]) -> int:
+        """Return about how many are served before a place; one who left its lane counts on for a while."""
+        own = self._lanes[place.namespace]
+        before = place.number - next(iter(own.values())).number
+        count, turns = before, before + 1
+        for lane in self._lanes.values():
+            if lane is own:
+                turns = before
+            else:
+                count += min(len(lane), turns)
+        return count
