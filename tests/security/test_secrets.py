@@ -108,7 +108,7 @@ async def test_a_secret_that_changes_all_the_time_is_reported_once_and_once_more
 
 async def cache_value(cache: SecretCache) -> Any:
     scope = cache._scope("team", "s")
-    scope.following()
+    scope.troubled("", None)
     return await cache.read("team", "s")
 
 

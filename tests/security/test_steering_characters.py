@@ -56,7 +56,7 @@ def test_trouble_of_a_watch_shows_none() -> None:
     with pytest.raises(_RelistError) as caught:
         _read(line.encode())
     for error in (caught.value, ValueError(STEERING), RuntimeError(STEERING)):
-        assert _trouble_of(error).text.isprintable()
+        assert _trouble_of(error, {}).text.isprintable()
     assert RELIST.kind == "ERROR"
 
 
