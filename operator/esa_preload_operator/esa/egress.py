@@ -18,6 +18,9 @@ ENV_PROXY: Final = ("HTTPS_PROXY", "https_proxy")
 ENV_NO_PROXY: Final = ("NO_PROXY", "no_proxy")
 ENV_CERT_FILE: Final = "SSL_CERT_FILE"
 ENV_CERT_FOLDERS: Final = "SSL_CERT_DIR"
+_CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
+_BEYOND_USER: Final = re.compile(r"[/?#]")
+_BETWEEN: Final = re.compile(r"[,\s]+")
 _FORM: Final = "write it as http://proxy.example.com:3128, with special characters of a password as %XX"
 _LONGEST_PATH: Final = 256
 
@@ -84,14 +87,14 @@ def _read_proxy(name: str, text: str) -> Proxy:
     malformed = ValueError(f"environment variable {name} is no URL of a proxy; {_FORM}")
     scheme, separator, rest = text.partition("://")
     scheme, rest = (scheme.lower(), rest) if separator else ("http", text)
-    if re.search(r"[\x00-\x20\x7f]", text) or not rest:
+    if _CONTROL.search(text) or not rest:
         raise malformed
     if scheme not in {"http", "https"}:
         raise ValueError(f"environment variable {name}: only http:// and https:// proxies are supported")
     user_info, at, host = rest.rpartition("@")
     try:
         # A password with a slash of its own would otherwise become a host, and show in messages.
-        if re.search(r"[/?#]", user_info):
+        if _BEYOND_USER.search(user_info):
             raise malformed
         url = check_endpoint(f"{scheme}://{host}", allow_http=True)
     except ValueError:
@@ -140,11 +143,11 @@ def _trust_folder(context: ssl.SSLContext, folder: Path) -> None:
 
 
 def _is_exempt(host: str, port: int, no_proxy: str) -> bool:
-    """Say whether a host is reached without a proxy, by the rules of Go's programs, kubectl among them."""
+    """Return whether a host is reached without a proxy, by the rules of Go's programs, kubectl among them."""
     host, address = host.lower().rstrip("."), _address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
-    return any(_matches(entry, host, port, address) for entry in re.split(r"[,\s]+", no_proxy.lower()) if entry)
+    return any(_matches(entry, host, port, address) for entry in _BETWEEN.split(no_proxy.lower()) if entry)
 
 
 def _matches(entry: str, host: str, port: int, address: _Address | None) -> bool:
