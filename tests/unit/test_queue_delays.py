@@ -8,8 +8,10 @@ import time
 from typing import Any
 
 import pytest
+import uvloop
 
 from esa_preload_operator.domain.errors import StoreError
+from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.runtime.queue import WorkQueue
 from support.queueing import Worked, play, ref, view, working
@@ -160,3 +162,22 @@ def test_what_comes_back_is_as_urgent_as_before() -> None:
         assert work.keys() == ["asks", "calm", "0", "1", "2", "asks", "3", "4", "5", "calm"]
 
     play(scene)
+
+
+def test_moments_that_have_passed_are_no_trouble_for_the_loop_that_the_operator_runs_on() -> None:
+    taken: list[ObjectRef] = []
+
+    async def drive() -> None:
+        queue: WorkQueue[View] = WorkQueue()
+
+        async def work(ref: ObjectRef, _item: View | None) -> None:
+            taken.append(ref)
+            if len(taken) == 3:
+                queue.close(1)
+
+        for name in "abc":
+            queue.add_at(ObjectRef("team", name), time.monotonic() - 1.0)
+        await queue.run(1, work)
+
+    uvloop.run(drive())
+    assert [ref.name for ref in taken] == ["a", "b", "c"]

@@ -64,6 +64,8 @@ class WorkQueue(Generic[T]):
     """When a resource may be tried again after the API server answered with Retry-After."""
     _ready: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     _timer: asyncio.TimerHandle | None = None
+    _rings_at: float | None = None
+    """When the timer ends; uvloop's handle of a moment that has passed does not tell."""
     _closing: bool = False
 
     def add(self, ref: ObjectRef, item: T | None = None, *, urgent: bool = False) -> None:
@@ -179,12 +181,13 @@ class WorkQueue(Generic[T]):
         """Let one timer of the loop stand for the earliest delay."""
         earliest = self._dues.next()
         if self._timer is not None:
-            if self._timer.when() == earliest:
+            if self._rings_at == earliest:
                 return
             self._timer.cancel()
             self._timer = None
         if earliest is not None and not self._closing:
             self._timer = asyncio.get_running_loop().call_at(earliest, self._ring)
+            self._rings_at = earliest
 
     def _ring(self) -> None:
         for ref, urgent in self._dues.take(time.monotonic()):
