@@ -29,26 +29,9 @@ JOB_ID = "665d3af3621bccf3fe29e1a4"
 TOKEN = SECRETS[2]
 IDS = st.sampled_from([JOB_ID, JOB_ID.upper(), "other", *SECRETS])
 FIELDS = [
-    "AliUid",
-    "CreatedAt",
-    "Domains",
-    "ErrorInfo",
-    "FailedFileOss",
-    "FileId",
-    "InsertWay",
-    "Name",
-    "SiteId",
-    "TaskSubmitted",
-    "TaskType",
-    "UrlCount",
-    "UrlSubmitted",
-    "RequestId",
-    "JobId",
-    "Status",
-    "StartTime",
-    "EndTime",
-    "Interval",
-    "SliceLen",
+    *("AliUid", "CreatedAt", "Domains", "ErrorInfo", "FailedFileOss", "FileId", "InsertWay", "Name", "SiteId"),
+    *("TaskSubmitted", "TaskType", "UrlCount", "UrlSubmitted", "RequestId"),
+    *("JobId", "Status", "StartTime", "EndTime", "Interval", "SliceLen"),
 ]
 JOBS = objects(FIELDS, Id=IDS)
 ERROR = {"Code": st.sampled_from(["InvalidJob.NotFound", "Throttling", "a b"]) | TEXTS, "Message": TEXTS}
