@@ -117,7 +117,7 @@ async def test_once_watched_a_read_costs_no_request(w: World, everywhere: bool) 
 async def test_a_change_is_told_but_a_label_is_not(w: World) -> None:
     await create(w)
     told = Told()
-    cache = new_cache(w.connection, [NAME], on_change=told)
+    cache = new_cache(w.connection, [NAME], on_change=told, rest=0.0)
     async with running(cache):
         await value(cache, w)
         await w.do("PUT", path(w, f"/{NAME}"), body(VALUE, labels={"a": "b"}))

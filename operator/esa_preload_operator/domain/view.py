@@ -107,9 +107,11 @@ def view_of(body: Mapping[str, Any]) -> View:
     """Return what one version of the resource says.
 
     Raises:
-        ValueError: its metadata can't be read (pydantic's ValidationError, or a version that is no number).
+        ValueError: its metadata can't be read (no map, pydantic's ValidationError, or a version that is no number).
     """
-    meta = Metadata.model_validate(body["metadata"])
+    if not isinstance(body, Mapping):
+        raise ValueError("the object is no map")  # noqa: TRY004 - as for everything else that can't be read
+    meta = Metadata.model_validate(body.get("metadata"))
     raw = body.get("status") or {}
     spec, invalid = _spec(body)
     status, damaged = _status(raw)

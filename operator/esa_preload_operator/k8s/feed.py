@@ -295,7 +295,7 @@ def _read(line: bytes) -> Event:
         kind, obj = parsed["type"], parsed["object"]
     except (ValueError, KeyError, TypeError):
         raise _RelistError(f"{_IN_STREAM}unreadable", "an event of the watch can't be read") from None
-    if kind in _KINDS and isinstance(obj, dict):
+    if isinstance(kind, str) and kind in _KINDS and isinstance(obj, dict):
         return Event(kind, obj, _version_of(obj), len(line))
     told = obj if isinstance(obj, dict) else {}
     code, text = told.get("code"), f"{told.get('code')} {told.get('reason')}: {told.get('message')}"
