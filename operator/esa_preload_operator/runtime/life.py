@@ -75,11 +75,12 @@ async def _lead(app: App, watch: Watch) -> None:
     if isinstance(app.leadership, Elector):
         keeper = asyncio.create_task(app.leadership.keep(), name="lease")
         keeper.add_done_callback(_leave)
+    follow = functools.partial(follow_fields, app.connection, app.reconciler.crd_changed, app.registry.doubts_crd)
     background = {
         asyncio.create_task(_restarting("secrets", app.secrets.run)),
         asyncio.create_task(_restarting("events", app.events.run)),
         asyncio.create_task(_restarting("refresh", app.refresher.run)),
-        asyncio.create_task(_restarting("CRD", functools.partial(_follow_crd, app))),
+        asyncio.create_task(_restarting("CRD", follow)),
     }
     queue = asyncio.create_task(
         app.queue.run(app.settings.workers, app.traces.work(app.reconciler.reconcile)), name="queue"
@@ -99,10 +100,6 @@ async def _lead(app: App, watch: Watch) -> None:
     await app.traces.close()
     logger.info("stopped")
     exit_now(_STOPPED if stop in done else _FAILED)
-
-
-async def _follow_crd(app: App) -> None:
-    await follow_fields(app.connection, app.reconciler.crd_changed, app.registry.doubts_crd)
 
 
 async def _watch_what_is_served(app: App, watch: Watch) -> None:
