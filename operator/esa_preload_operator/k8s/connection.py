@@ -17,10 +17,8 @@ from pydantic_core import from_json
 from esa_preload_operator.domain.cleaning import printable
 from esa_preload_operator.k8s.kubeconfig import ConfigurationError, Headers
 from esa_preload_operator.k8s.login import (
-    ConnectionInfo,
     LoginSource,
     find_login,
-    info_of,
     load_login,
     own_namespace,
     some_home,
@@ -116,15 +114,6 @@ class Connection:
             return answer.explanation
         problem = f"; {self._login_problem}" if self._login_problem else ""
         return f"unauthorized (401): {_public(self.server)} does not accept the login from {self._source}{problem}"
-
-    async def login(self) -> ConnectionInfo:
-        """Read the login anew and return it, for other clients of the same API server.
-
-        Raises:
-            ConfigurationError: it can't be read any more.
-        """
-        await self._renew_login(self._login_number)
-        return info_of(self._configuration, await self._authorization())
 
     async def request(
         self,

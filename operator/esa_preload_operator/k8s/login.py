@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,21 +22,6 @@ class LoginSource:
     def __str__(self) -> str:
         """Name the source, for people."""
         return "the pod's service account" if self.kubeconfig is None else f"kubeconfig {self.kubeconfig}"
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionInfo:
-    """The login as other clients of the same API server need it."""
-
-    server: str
-    ca_path: str | None
-    insecure: bool
-    """True only where the kubeconfig itself says `insecure-skip-tls-verify`."""
-    certificate_path: str | None = None
-    private_key_path: str | None = None
-    scheme: str | None = None
-    token: str | None = field(default=None, repr=False)
-    proxy_url: str | None = None
 
 
 def find_login(kubeconfig: str | None = None, context: str | None = None) -> LoginSource:
@@ -119,18 +104,3 @@ def own_namespace(source: LoginSource) -> str | None:
         return (IN_CLUSTER_FOLDER / "namespace").read_text().strip() or None
     except OSError:
         return None
-
-
-def info_of(configuration: Any, authorization: str | None) -> ConnectionInfo:
-    """Show the login in a Configuration the way other clients want it."""
-    scheme, _, token = (authorization or "").partition(" ")
-    return ConnectionInfo(
-        server=configuration.host,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-        scheme=scheme.capitalize() if token else None,
-        token=token.strip() or None,
-        proxy_url=configuration.proxy,
-    )

@@ -47,16 +47,9 @@ class App:
         """Namespaces that are watched; none means all."""
         return self.settings.namespaces
 
-    def secret_changed(self, namespace: str, name: str) -> None:
-        """Try again at once what failed with the old credentials."""
-        self.refresher.credentials_changed(namespace, name)
+    def credentials_changed(self, namespace: str, secret: str | None) -> None:
+        """Try again at once what failed with the old credentials; "" and None are the operator's own."""
+        self.refresher.credentials_changed(namespace, secret)
         for tracked in self.registry:
-            if tracked.ref.namespace == namespace and tracked.secret == name:
-                self.reconciler.members.tell(tracked, CredentialsChanged())
-
-    def own_credentials_recovered(self) -> None:
-        """Try again at once what failed while the operator had no credentials of its own."""
-        self.refresher.credentials_changed("", None)
-        for tracked in self.registry:
-            if tracked.secret is None:
+            if tracked.secret == secret and namespace in ("", tracked.ref.namespace):
                 self.reconciler.members.tell(tracked, CredentialsChanged())

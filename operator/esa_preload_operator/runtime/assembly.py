@@ -78,7 +78,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
     secret_cache = _secret_cache(
         settings,
         connection,
-        on_change=lambda namespace, name: app.secret_changed(namespace, name),  # noqa: PLW0108 - the app comes later
+        on_change=lambda namespace, name: app.credentials_changed(namespace, name),  # noqa: PLW0108 - the app comes later
     )
     accounts = _account_pool(
         settings,
@@ -87,7 +87,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
         connection.namespace or _lease_namespace(settings, connection),
         read_secret=secret_cache.read,
         observe=traces.observing(metrics.called),
-        on_healed=lambda: app.own_credentials_recovered(),  # noqa: PLW0108 - the app comes later
+        on_healed=lambda: app.credentials_changed("", None),
     )
     events = EventRecorder(connection, pod, on_drop=metrics.event_dropped)
     jobs = traces.store(JobRepository(connection))

@@ -75,16 +75,16 @@ async def _lead(app: App, watch: Watch) -> None:
     if isinstance(app.leadership, Elector):
         keeper = asyncio.create_task(app.leadership.keep(), name="lease")
         keeper.add_done_callback(_leave)
+    follow = functools.partial(follow_fields, app.connection, app.reconciler.crd_changed, app.registry.doubts_crd)
     background = {
-        asyncio.create_task(_restarting("secrets", app.secrets.run)),
         asyncio.create_task(_restarting("events", app.events.run)),
         asyncio.create_task(_restarting("refresh", app.refresher.run)),
-        asyncio.create_task(_restarting("CRD", functools.partial(_follow_crd, app))),
+        asyncio.create_task(_restarting("CRD", follow)),
     }
     queue = asyncio.create_task(
         app.queue.run(app.settings.workers, app.traces.work(app.reconciler.reconcile)), name="queue"
     )
-    watching = asyncio.create_task(_watch_what_is_served(app, watch), name="watch")
+    watching = asyncio.create_task(_watch_what_is_served(app, watch, background), name="watch")
     stop = asyncio.create_task(app.stopping.wait(), name="stop")
     done, _ = await asyncio.wait([queue, watching, stop], return_when=asyncio.FIRST_COMPLETED)
     for task in done - {stop}:
@@ -101,14 +101,11 @@ async def _lead(app: App, watch: Watch) -> None:
     exit_now(_STOPPED if stop in done else _FAILED)
 
 
-async def _follow_crd(app: App) -> None:
-    await follow_fields(app.connection, app.reconciler.crd_changed, app.registry.doubts_crd)
-
-
-async def _watch_what_is_served(app: App, watch: Watch) -> None:
+async def _watch_what_is_served(app: App, watch: Watch, background: set[asyncio.Task[None]]) -> None:
     await wait_for_crd(app.connection, app.health)
     app.reconciler.crd_changed(await compare_fields(app.connection) or "")
     app.metrics.leads(leading=True)  # only now: an alert tells when nobody works
+    background.add(asyncio.create_task(_restarting("secrets", app.secrets.run)))
     await watch()
 
 

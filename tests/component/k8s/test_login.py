@@ -104,23 +104,13 @@ async def test_the_context_can_be_chosen(tmp_path: Path) -> None:
         assert connection.server == "http://b"
 
 
-async def test_other_clients_get_the_same_login_and_its_repr_keeps_the_token(tmp_path: Path) -> None:
-    async with await connect(written(tmp_path, config())) as connection:
-        info = await connection.login()
-        assert (info.server, info.scheme, info.token) == ("http://127.0.0.1:1", "Bearer", TOKEN)
-        assert not info.insecure
-        assert TOKEN not in repr(info)
-        written(tmp_path, config(users=[{"name": "u", "user": {"token": "rotated"}}]))
-        assert (await connection.login()).token == "rotated"
-
-
 async def test_a_credential_plugin_is_asked(tmp_path: Path) -> None:
     answer = {
         "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "from-plugin"}
     }  # fmt: skip
     user = {"exec": plugin("echo", json.dumps(answer))}
     async with await connect(written(tmp_path, config(users=[{"name": "u", "user": user}]))) as connection:
-        assert (await connection.login()).token == "from-plugin"
+        assert await connection._authorization() == "Bearer from-plugin"
 
 
 async def test_a_pod_logs_in_as_its_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
