@@ -35,7 +35,7 @@ test: $(READY) $(BILL) ## run all tests; the Kubernetes API server and the tools
 	run() { GOGC=400 $(PYTEST) "$$@" -q -n $(WORKERS) --dist worksteal || failed=1; }; \
 	built() { wait $$1 || { cat "$$2" >&2; exit 1; }; }; \
 	$(BIN)/python hack/control-plane/build.py >"$$logs/plane" 2>&1 & plane=$$!; \
-	run tests/unit; \
+	run tests/unit tests/security; \
 	kill -0 $$plane 2>/dev/null && echo 'make: building the test control plane, some minutes the first time'; \
 	built $$plane "$$logs/plane"; \
 	nice -n 10 $(BIN)/python hack/tools/tools.py >"$$logs/tools" 2>&1 & tools=$$!; \

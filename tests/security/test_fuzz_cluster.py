@@ -21,9 +21,10 @@ from esa_preload_operator.esa.credentials import from_secret
 from esa_preload_operator.k8s.connection import Answer
 from esa_preload_operator.k8s.feed import Event, _read, _RelistError, _trouble_of
 from esa_preload_operator.k8s.jobs import JobRepository
+from esa_preload_operator.k8s.kubeconfig import ConfigurationError
 from esa_preload_operator.k8s.lease import Elector, NotRenewedError
 from esa_preload_operator.k8s.lists import ListReader
-from esa_preload_operator.k8s.login import ConfigurationError, LoginSource, load_login
+from esa_preload_operator.k8s.login import LoginSource, load_login
 from esa_preload_operator.k8s.secrets import SecretCache
 from esa_preload_operator.resources.job import RESET_KEYS
 from esa_preload_operator.runtime.intake import identify
@@ -128,7 +129,7 @@ def test_whatever_a_watch_tells(line: bytes) -> None:
     try:
         event = _read(line)
     except _RelistError as error:
-        told = _trouble_of(error)
+        told = _trouble_of(error, {})
         assert told.text.isprintable()
         assert len(told.text) < 4000
     else:
@@ -145,7 +146,7 @@ def test_whatever_a_list_holds(body: bytes, size: int) -> None:
         reader.end()
         reader.rest()
     except (ValueError, RecursionError) as error:
-        assert _trouble_of(error).text.isprintable()  # noqa: PT017 - the same
+        assert _trouble_of(error, {}).text.isprintable()  # noqa: PT017 - the same
 
 
 LEASES = objects(

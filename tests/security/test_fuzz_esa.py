@@ -15,6 +15,7 @@ from esa_preload_operator.domain.errors import EsaError
 from esa_preload_operator.domain.esa import EsaExecution, EsaJob
 from esa_preload_operator.esa.client import EsaClient
 from esa_preload_operator.esa.credentials import Credentials
+from esa_preload_operator.esa.egress import Egress
 from esa_preload_operator.esa.errors import MAX_MESSAGE
 from esa_preload_operator.esa.roles import EcsIssuer, Issued, OidcIssuer, OidcRole
 from esa_preload_operator.esa.throttle import Throttle
@@ -165,6 +166,7 @@ def test_whatever_sts_answers(
     issuer = OidcIssuer(
         OidcRole("role", "provider", str(token_file(tmp_path_factory)), "session", "http://sts.example"),
         request_timeout=60,
+        egress=Egress(),
     )
     check_issued(runner, issuer, status, headers, body)
 
@@ -203,5 +205,6 @@ def check_issued(
             assert part not in repr(found)[:60] or len(part) < 8
     else:
         told = str(found)
-        assert TOKEN not in told
+        sent = isinstance(issuer, OidcIssuer) or body.strip() == TOKEN.encode()  # the instance has it from the answer
+        assert not (sent and TOKEN in told)
         assert told.isprintable()
