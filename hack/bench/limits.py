@@ -44,6 +44,7 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "at rest: list calls per page and round": Limit("≤", 1),
     "at rest: ESA calls for single jobs": Limit("=", 0),
     "at rest: resources per call": Limit("≥", 50),
+    "tenants: p50 beside 2,000 requests, ratio to alone": Limit("≤", 2),
     "soak: MiB resident at the end, ratio to the first tenth": Limit("≤", 1.1),
     "soak: connections at the end, more than after the first tenth": Limit("≤", 20),
     "soak: tasks at the end, more than after the first tenth": Limit("≤", 10),

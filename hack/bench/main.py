@@ -23,6 +23,7 @@ from sizes import FULL, TRIAL, Sizes
 from soak import soak
 from stage import FOLDER, Stage, handled_status, open_stage
 from storing import store
+from tenants import tenants
 
 Part = Callable[[Stage, str], Awaitable[Values]]
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -32,6 +33,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "writes": ("status writes", "Events per", "other writes"),
     "start": ("start with",),
     "rest": ("at rest",),
+    "tenants": ("tenants:",),
     "soak": ("soak:",),
     "client": ("ESA client",),
 }
@@ -44,6 +46,7 @@ MEASURED: Final[Mapping[str, Part]] = {
     "rate": rate,
     "start": start,
     "rest": rest,
+    "tenants": tenants,
     "soak": soak,
 }
 
