@@ -225,7 +225,7 @@ async def test_after_a_restore_of_etcd_older_versions_count_again(w: World) -> N
         scope.rewound("")
         await change(w, "restored")
         await becomes(cache, w, "restored")
-    assert told == [(w.namespace, NAME)] * 2
+        await eventually(lambda: told == [(w.namespace, NAME)] * 2)
 
 
 @pytest.mark.parametrize("in_time", [True, False])

@@ -20,6 +20,7 @@ async def test_a_reset_can_be_followed_from_the_reconcile_to_the_call(
         world.seed(1)
         world.create(1)
         operator = world.operator(LEADER_ELECTION="false").wait_to_lead()
+        await world.reason(1, "Ready")
         world.annotate(1, "token-of-the-request")
         await world.handled(1, "token-of-the-request")
         operator.terminate()
