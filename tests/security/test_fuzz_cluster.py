@@ -19,7 +19,7 @@ from esa_preload_operator.domain.reset_writes import name_tokens
 from esa_preload_operator.domain.view import View, requested, view_of
 from esa_preload_operator.esa.credentials import from_secret
 from esa_preload_operator.k8s.connection import Answer
-from esa_preload_operator.k8s.feed import Event, _read, _RelistError, _trouble_of
+from esa_preload_operator.k8s.feed import Event, _interruption_of, _read, _RelistError
 from esa_preload_operator.k8s.jobs import JobRepository
 from esa_preload_operator.k8s.kubeconfig import ConfigurationError
 from esa_preload_operator.k8s.lease import Elector, NotRenewedError
@@ -129,7 +129,7 @@ def test_whatever_a_watch_tells(line: bytes) -> None:
     try:
         event = _read(line)
     except _RelistError as error:
-        told = _trouble_of(error, {})
+        told = _interruption_of(error, {})
         assert told.text.isprintable()
         assert len(told.text) < 4000
     else:
@@ -146,7 +146,7 @@ def test_whatever_a_list_holds(body: bytes, size: int) -> None:
         reader.end()
         reader.rest()
     except (ValueError, RecursionError) as error:
-        assert _trouble_of(error, {}).text.isprintable()  # noqa: PT017 - the same
+        assert _interruption_of(error, {}).text.isprintable()  # noqa: PT017 - the same
 
 
 LEASES = objects(

@@ -9,14 +9,14 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 from aiohttp import web
 
 from esa_preload_operator.domain.errors import StoreUnavailableError
 from esa_preload_operator.domain.ports import SECRET_VALUE_LIMIT
-from esa_preload_operator.k8s.connection import Answer, connect
+from esa_preload_operator.k8s.connection import Answer
 from esa_preload_operator.k8s.secrets import SecretCache
 from support.adapter import eventually
+from support.feeding import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -52,24 +52,8 @@ async def api(folder: Path, items: int) -> AsyncIterator[Connection]:
         await response.write(b'],"metadata":{"resourceVersion":"999"}}')
         return response
 
-    application = web.Application()
-    application.router.add_route("GET", "/api/v1/secrets", answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    config = {
-        "current-context": "a",
-        "contexts": [{"name": "a", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-    }
-    path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    try:
-        async with await connect(str(path)) as connection:
-            yield connection
-    finally:
-        await runner.cleanup()
+    async with serving("/api/v1/secrets", answer, folder) as connection:
+        yield connection
 
 
 async def test_many_large_secrets_are_never_in_memory_together(tmp_path: Path) -> None:
@@ -108,7 +92,7 @@ async def test_a_secret_that_changes_all_the_time_is_reported_once_and_once_more
 
 async def cache_value(cache: SecretCache) -> Any:
     scope = cache._scope("team", "s")
-    scope.troubled("", None)
+    scope.interrupted("", None)
     return await cache.read("team", "s")
 
 

@@ -18,7 +18,7 @@ from esa_preload_operator.esa.errors import Answer, read_json
 from esa_preload_operator.esa.models import read_job
 from esa_preload_operator.k8s.connection import Answer as ApiAnswer
 from esa_preload_operator.k8s.events import EventRecorder
-from esa_preload_operator.k8s.feed import RELIST, _read, _RelistError, _trouble_of
+from esa_preload_operator.k8s.feed import RELIST, _interruption_of, _read, _RelistError
 
 STEERING = "\x00\x1b\x7f\x85\x9b\xa0\xad\u061c\u200b\u200e\u202a\u202e\u2028\u2029\u2066\u2069\ufeff\U000e0001\n\r\t"
 
@@ -51,12 +51,12 @@ def test_a_refusal_of_the_api_server_shows_none(body: Any) -> None:
     assert ApiAnswer(422, body).explanation.isprintable()
 
 
-def test_trouble_of_a_watch_shows_none() -> None:
+def test_the_cause_of_an_interrupted_watch_shows_none() -> None:
     line = json.dumps({"type": "ERROR", "object": {"code": 500, "reason": STEERING, "message": STEERING}})
     with pytest.raises(_RelistError) as caught:
         _read(line.encode())
     for error in (caught.value, ValueError(STEERING), RuntimeError(STEERING)):
-        assert _trouble_of(error, {}).text.isprintable()
+        assert _interruption_of(error, {}).text.isprintable()
     assert RELIST.kind == "ERROR"
 
 

@@ -11,11 +11,11 @@ import yaml
 from aiohttp import web
 
 from esa_preload_operator.k8s.connection import Connection, connect
-from esa_preload_operator.k8s.feed import Backoff, Event, Feed, Trouble
+from esa_preload_operator.k8s.feed import Backoff, Event, Feed, Interruption
 from esa_preload_operator.runtime.crd import MISSING_CRD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
 PATH = "/apis/esa.preload-operator.io/v1alpha1/scheduledpreloadjobs"
@@ -70,13 +70,38 @@ class Recorder:
         self.objects += page
         self.told += ["begins"] * begins + ["ends"] * ends
 
-    def troubled(self, scope: str, trouble: Trouble | None) -> None:
+    def interrupted(self, scope: str, interruption: Interruption | None) -> None:
         assert scope == self.scope
-        self.told.append("well" if trouble is None else trouble.cause)
+        self.told.append("well" if interruption is None else interruption.cause)
 
     def rewound(self, scope: str) -> None:
         assert scope == self.scope
         self.told.append("rewound")
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    path: str, answer: Callable[[web.Request], Awaitable[web.StreamResponse]], folder: Path
+) -> AsyncIterator[Connection]:
+    """Serve one path of an API server, and connect to it by a kubeconfig in the folder."""
+    application = web.Application()
+    application.router.add_route("GET", path, answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    config = {
+        "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(config))
+    try:
+        async with await connect(str(kubeconfig)) as connection:
+            yield connection
+    finally:
+        await runner.cleanup()
 
 
 class Server:
@@ -103,26 +128,8 @@ class Server:
             await response.write_eof()
         return response
 
-    @contextlib.asynccontextmanager
-    async def running(self, folder: Path) -> AsyncIterator[Connection]:
-        application = web.Application()
-        application.router.add_route("GET", PATH, self.answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        config = {
-            "current-context": "a",
-            "contexts": [{"name": "a", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"}}],
-            "users": [{"name": "u", "user": {"token": "t"}}],
-        }
-        path = folder / "kubeconfig"
-        path.write_text(yaml.safe_dump(config))
-        try:
-            async with await connect(str(path)) as connection:
-                yield connection
-        finally:
-            await runner.cleanup()
+    def running(self, folder: Path) -> contextlib.AbstractAsyncContextManager[Connection]:
+        return serving(PATH, self.answer, folder)
 
 
 @dataclass

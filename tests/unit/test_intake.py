@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.k8s.feed import Trouble
+from esa_preload_operator.k8s.feed import Interruption
 from esa_preload_operator.runtime.intake import identify
 from esa_preload_operator.services.tombstones import Tombstones
 from support.intake import Hall, body, new_hall
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from esa_preload_operator.services.registry import TrackedResource
 
 ASKS: dict[str, Any] = {"annotations": {"resetRequested": "t1"}}
-DENIED = Trouble("HTTP 403", "HTTP 403 Forbidden", denied=True)
+DENIED = Interruption("HTTP 403", "HTTP 403 Forbidden", denied=True)
 
 
 @pytest.fixture
@@ -251,20 +251,20 @@ def test_a_namespace_without_rights_keeps_no_other_one_waiting() -> None:
     hall = new_hall("teama", "teamb")
     hall.list(body("a", 1, "a"), scope="teama")
     assert not hall.health.synced
-    hall.intake.troubled("teamb", DENIED)
+    hall.intake.interrupted("teamb", DENIED)
     assert hall.health.synced
     assert hall.added == ["a?"]
     assert denied(hall, "teamb") == 1
     assert hall.health.notes() == ["resources in teamb are not watched: HTTP 403 Forbidden"]
-    hall.intake.troubled("teamb", None)
+    hall.intake.interrupted("teamb", None)
     assert denied(hall, "teamb") == 0
     assert not hall.health.notes()
 
 
-def test_a_namespace_with_other_trouble_is_waited_for() -> None:
+def test_a_namespace_with_another_interruption_is_waited_for() -> None:
     hall = new_hall("teama", "teamb")
     hall.list(scope="teama")
-    hall.intake.troubled("teamb", Trouble("HTTP 500", "HTTP 500"))
+    hall.intake.interrupted("teamb", Interruption("HTTP 500", "HTTP 500"))
     assert not hall.health.synced
     assert denied(hall, "teamb") == 0
 

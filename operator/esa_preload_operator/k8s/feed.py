@@ -47,11 +47,11 @@ class Event(NamedTuple):
 RELIST: Final = Event("ERROR", {"kind": "Status", "code": 410}, "", 0)
 
 
-class Trouble(NamedTuple):
+class Interruption(NamedTuple):
     """Why a collection is not watched at present."""
 
     cause: str
-    """The kind of trouble: the same one is logged once."""
+    """The kind of interruption: the same one is logged once."""
     text: str
     denied: bool = False
     """Whether the operator has no right to list or watch."""
@@ -69,7 +69,7 @@ class Sink(Protocol):
         """Some objects of a list were read."""
         ...
 
-    def troubled(self, scope: str, trouble: Trouble | None, /) -> None:
+    def interrupted(self, scope: str, interruption: Interruption | None, /) -> None:
         """The collection is not watched; None whenever a watch of it has begun."""
         ...
 
@@ -143,7 +143,7 @@ class Feed:
         self._hints = hints or {}
         self._backoff = backoff or Backoff()
         self._pause = pause
-        self._trouble: Trouble | None = None
+        self._interruption: Interruption | None = None
         self._newest = 0
         """The newest version that the API server has told; of a restored one the versions go back."""
         self._doubtful = False
@@ -261,27 +261,27 @@ class Feed:
 
     async def _retry(self, error: Exception) -> None:
         """Tell the cause once, and wait."""
-        trouble = _trouble_of(error, self._hints)
-        if self._trouble is None or trouble.cause != self._trouble.cause:
-            level = logging.INFO if trouble.cause in _ROUTINE else logging.WARNING
-            bug = error if trouble.cause == _BUG else None
-            logger.log(level, "%s: %s; trying again", self._where, trouble.text, exc_info=bug)
-            self._sink.troubled(self._scope, trouble)
-            self._trouble = trouble
+        interruption = _interruption_of(error, self._hints)
+        if self._interruption is None or interruption.cause != self._interruption.cause:
+            level = logging.INFO if interruption.cause in _ROUTINE else logging.WARNING
+            bug = error if interruption.cause == _BUG else None
+            logger.log(level, "%s: %s; trying again", self._where, interruption.text, exc_info=bug)
+            self._sink.interrupted(self._scope, interruption)
+            self._interruption = interruption
         if isinstance(error, StreamRefusedError):
             self._sink.alive()
-        await self._pause(self._backoff.wait(trouble.retry_after))
+        await self._pause(self._backoff.wait(interruption.retry_after))
 
     def _recovered(self, *, in_stream: bool) -> None:
-        """Note that the watch runs; trouble in its stream is over with the first event, any other with its begin."""
-        if self._trouble is not None:
-            if self._trouble.cause.startswith(_IN_STREAM) and not in_stream:
+        """Note that the watch runs; a failure in its stream is over with the first event, any other with its begin."""
+        if self._interruption is not None:
+            if self._interruption.cause.startswith(_IN_STREAM) and not in_stream:
                 return
             logger.info("%s: watched again", self._where)
-            self._trouble = None
+            self._interruption = None
         elif in_stream:
             return
-        self._sink.troubled(self._scope, None)
+        self._sink.interrupted(self._scope, None)
 
 
 def _read(line: bytes) -> Event:
@@ -314,18 +314,18 @@ def _number(version: str) -> int:
     return int(version) if version.isascii() and version.isdecimal() and len(version) < 30 else 0
 
 
-def _trouble_of(error: Exception, hints: Mapping[int, str]) -> Trouble:
+def _interruption_of(error: Exception, hints: Mapping[int, str]) -> Interruption:
     match error:
         case StreamRefusedError(answer=answer):
             text = "; ".join(filter(None, (answer.explanation[:_TEXT], hints.get(answer.status))))
-            return Trouble(f"HTTP {answer.status}", text, answer.status == 403, answer.retry_after or 0.0)
+            return Interruption(f"HTTP {answer.status}", text, answer.status == 403, answer.retry_after or 0.0)
         case _RelistError():
-            return Trouble(error.cause, str(error))
+            return Interruption(error.cause, str(error))
         case NotSentError():
-            return Trouble("not sent", str(error))
+            return Interruption("not sent", str(error))
         case RequestError():
-            return Trouble(_CUT, str(error))
+            return Interruption(_CUT, str(error))
         case ValueError():
-            return Trouble("unreadable", printable(f"an answer can't be read: {error}"[:_TEXT]))
+            return Interruption("unreadable", printable(f"an answer can't be read: {error}"[:_TEXT]))
         case _:
-            return Trouble(_BUG, printable(f"{type(error).__name__}: {error}"[:_TEXT]))
+            return Interruption(_BUG, printable(f"{type(error).__name__}: {error}"[:_TEXT]))

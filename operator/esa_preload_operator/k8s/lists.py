@@ -93,7 +93,7 @@ class ListReader:
                 break
             try:
                 item, at = self._scan(text, at)
-            except json.JSONDecodeError:  # not complete yet; if it never will be, `rest` complains
+            except json.JSONDecodeError:  # not complete yet; if it never will be, `rest` raises
                 if len(text) - at <= LARGEST_OBJECT:
                     self._keep(text[at:], 2 * (len(text) - at))
                     return found

@@ -10,7 +10,7 @@ from typing import Any, Final
 from esa_preload_operator.domain.errors import StoreUnavailableError
 from esa_preload_operator.domain.ports import SECRET_VALUE_LIMIT
 from esa_preload_operator.k8s.connection import Connection, RequestError
-from esa_preload_operator.k8s.feed import Backoff, Event, Feed, Trouble
+from esa_preload_operator.k8s.feed import Backoff, Event, Feed, Interruption
 
 ANY: Final = "*"
 REMEMBERED: Final = 65_536
@@ -244,10 +244,10 @@ class _Scope:
         elif event.kind in {"ADDED", "MODIFIED"}:
             self._show(event.object)
 
-    def troubled(self, _scope: str, trouble: Trouble | None, /) -> None:
-        if trouble is None:
+    def interrupted(self, _scope: str, interruption: Interruption | None, /) -> None:
+        if interruption is None:
             self.current = True
-        elif trouble.denied:
+        elif interruption.denied:
             self.current = False
 
     def rewound(self, _scope: str, /) -> None:

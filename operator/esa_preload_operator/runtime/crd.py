@@ -86,17 +86,17 @@ def _properties(schema: Any) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-async def follow_fields(connection: Connection, changed: Callable[[str], None], doubted: Callable[[], bool]) -> None:
-    """Tell whenever the installed CRD keeps other fields than before, and once it keeps all although that was doubted.
+async def follow_fields(connection: Connection, changed: Callable[[str], None], incomplete: Callable[[], bool]) -> None:
+    """Tell whenever the installed CRD keeps other fields than before, and once it keeps all after an incomplete write.
 
-    `changed` gets the fields that it does not keep; `doubted` says whether a write has come back without some.
+    `changed` gets the fields that it does not keep; `incomplete` says whether a write has come back without some.
     """
     known = ""
     while True:
         lacks = await compare_fields(connection)
-        if lacks is not None and (lacks != known or (not lacks and doubted())):
+        if lacks is not None and (lacks != known or (not lacks and incomplete())):
             if lacks:
                 logger.error("the installed CRD %s.%s does not keep %s; nothing is called", PLURAL, GROUP, lacks)
             changed(lacks)
             known = lacks
-        await asyncio.sleep(_OFTEN if known or doubted() else _SELDOM)
+        await asyncio.sleep(_OFTEN if known or incomplete() else _SELDOM)

@@ -9,7 +9,7 @@ from esa_preload_operator.domain.cleaning import printable
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.tokens import asked_tokens, without
 from esa_preload_operator.domain.view import View, requested, view_of
-from esa_preload_operator.k8s.feed import Trouble
+from esa_preload_operator.k8s.feed import Interruption
 from esa_preload_operator.runtime.health import Health
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 ALL: Final = ""
 """The scope of a watch of all namespaces; any other scope is a namespace."""
 _REPORTED: Final = 1000
-"""Objects of which it is remembered that their trouble was logged."""
+"""Objects of which it is remembered that their problem was logged."""
 _TEXT: Final = 300
 
 
@@ -80,11 +80,11 @@ class Intake:
         """Note a sign of life from the watch."""
         self.health.watch_seen()
 
-    def troubled(self, scope: str, trouble: Trouble | None) -> None:
+    def interrupted(self, scope: str, interruption: Interruption | None) -> None:
         """Show why a scope is not watched; None ends that."""
-        denied = trouble is not None and trouble.denied
+        denied = interruption is not None and interruption.denied
         where = scope or "all namespaces"
-        text = None if trouble is None else f"resources in {where} are not watched: {trouble.text}"
+        text = None if interruption is None else f"resources in {where} are not watched: {interruption.text}"
         self.health.note(f"watch of {where}", text)
         self.metrics.watch_denied(scope or "*", denied=denied)
         if denied:  # the other namespaces do not wait for it

@@ -75,7 +75,7 @@ async def _lead(app: App, watch: Watch) -> None:
     if isinstance(app.leadership, Elector):
         keeper = asyncio.create_task(app.leadership.keep(), name="lease")
         keeper.add_done_callback(_leave)
-    follow = functools.partial(follow_fields, app.connection, app.reconciler.crd_changed, app.registry.doubts_crd)
+    follow = functools.partial(follow_fields, app.connection, app.reconciler.crd_changed, app.registry.crd_incomplete)
     background = {
         asyncio.create_task(_restarting("events", app.events.run)),
         asyncio.create_task(_restarting("refresh", app.refresher.run)),

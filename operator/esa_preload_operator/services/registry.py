@@ -127,7 +127,7 @@ class Registry:
                 self._owners[tracked.job_id] = min(rivals.values(), key=lambda other: other.seniority)
         return tracked
 
-    def doubts_crd(self) -> bool:
+    def crd_incomplete(self) -> bool:
         """Return whether a write has come back without what was written."""
         return any(tracked.local.pruned for tracked in self._by_ref.values())
 
