@@ -224,6 +224,6 @@ def test_entities_of_a_document_type_are_refused() -> None:
 
 @pytest.mark.parametrize("where", sorted(CUT_BEFORE))
 def test_a_quadratic_pattern_never_sees_a_long_text(where: str) -> None:
-    for text in ("1" * MIB, "1h" * MIB, "1" * SMALL):
+    for text in ("1" * SMALL, "1" * MIB, "1h" * MIB):
         with pytest.raises(ValueError, match="too long"):
             CUT_BEFORE[where](text)
