@@ -240,7 +240,8 @@ async def start(w: World, kubeconfig: str, identity: str) -> asyncio.subprocess.
 async def read(process: asyncio.subprocess.Process, spans: list[tuple[float, float]]) -> str:
     """Collects spans until one line says something else; returns its first word, or nothing at the end."""
     assert process.stdout is not None
-    while line := (await process.stdout.readline()).decode():
+    # A process that is terminated while it writes leaves a piece of a line behind.
+    while (line := (await process.stdout.readline()).decode()).endswith("\n"):
         word, *numbers = line.split()
         if word != "leads":
             return word
