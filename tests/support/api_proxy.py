@@ -244,16 +244,19 @@ class ApiProxy:
         self.log.append(exchange)
         self._changed.set()
         if exchange.watch:
-            return await self._cut_or(request, self._watch(request, exchange))
+            return await self._cut_or(request, lambda: self._watch(request, exchange))
         # The end of the client must not undo what the API server is asked, nor the test's own callbacks.
-        task = asyncio.create_task(self._cut_or(request, self._ordinary(request, exchange, body)))
+        task = asyncio.create_task(self._cut_or(request, lambda: self._ordinary(request, exchange, body)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    async def _cut_or(self, request: web.Request, answer: Awaitable[web.StreamResponse]) -> web.StreamResponse:
+    async def _cut_or(
+        self, request: web.Request, answer: Callable[[], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        # The answer begins in here: a task that is cancelled before its first step would leave it never awaited.
         try:
-            return await answer
+            return await answer()
         except (_Cut, aiohttp.ClientError, ConnectionError):
             pass  # where the API server breaks a connection, so does the proxy
         except Exception as failure:  # noqa: BLE001 - of a test's callback or predicate; raised at the end
