@@ -147,6 +147,7 @@ async def test_a_process_stopped_while_it_takes_the_lease_leaves_it_free(
     await gate.met.wait()
     assert lease(world)["holderIdentity"]
     one.terminate()
+    await said(one, "told to stop")
     if answered:
         gate.release()
     assert await ended(one) == 0

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -76,9 +77,13 @@ async def _operate(settings: Settings, context: str | None) -> None:
     async with open_app(settings, context) as app:
         loop = asyncio.get_running_loop()
 
+        def stop(number: signal.Signals) -> None:
+            logging.getLogger(__name__).info("told to stop by %s", number.name)
+            app.stopping.set()
+
         def install_signals() -> None:
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, app.stopping.set)
+                loop.add_signal_handler(number, stop, number)
 
         install_signals()
         await run_app(app, lambda: watch(app, install_signals))
