@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from esa_preload_operator.domain.cleaning import INT64_MAX, MAX_TEXT, clean_text, format_micro_time, format_time
 from esa_preload_operator.domain.errors import Reason
-from esa_preload_operator.resources.job import RESET_KEYS, Condition, ResetStatus, SigningStatus, Status
+from esa_preload_operator.resources.job import (
+    RESET_KEYS,
+    Condition,
+    CreatingStatus,
+    ExecutionStatus,
+    ResetStatus,
+    SigningStatus,
+    Status,
+)
 
 CONDITION_TYPES: Final = ("Ready", "Reconciling", "Stalled", "UrlsAccepted", "Effective")
 INT32_MAX: Final = 2**31 - 1
@@ -79,6 +87,27 @@ RESET_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {
 }
 resets = st.fixed_dictionaries(RESET_FIELDS).map(ResetStatus.model_validate)
 
+CREATING_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {
+    "name": texts,
+    "source": texts,
+    "tokens": tokens,
+    "since": texts,
+}
+creatings = st.fixed_dictionaries(CREATING_FIELDS).map(CreatingStatus.model_validate)
+
+EXECUTION_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {
+    "name": texts,
+    "id": texts,
+    "state": texts,
+    "start_time": texts,
+    "end_time": texts,
+    "interval_seconds": st.none() | counts,
+    "slice_len": st.none() | counts,
+    "stopped": st.none() | st.booleans(),
+    "message": texts,
+}
+executions = st.fixed_dictionaries(EXECUTION_FIELDS).map(ExecutionStatus.model_validate)
+
 STATUS_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {
     "observed_generation": st.none() | counts,
     "request_id": st.none() | texts,
@@ -98,6 +127,11 @@ STATUS_FIELDS: Final[dict[str, st.SearchStrategy[object]]] = {
     "url_submitted": st.none() | counts,
     "progress": st.none() | small_counts,
     "refreshed_at": st.none() | times,
+    "source": st.none() | texts,
+    "creating": st.none() | creatings,
+    "retired_jobs": st.lists(texts, max_size=3, unique=True),
+    "executions": st.lists(executions, max_size=3, unique_by=lambda execution: execution.name),
+    "schedule_seen": st.none() | texts,
     "reset": st.none() | resets,
     "handled_resets": tokens,
     "handled_times": tokens,

@@ -2,6 +2,7 @@
 
 import enum
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from esa_preload_operator.domain.errors import Reason
@@ -48,6 +49,35 @@ class ResetState:
     message: str = ""
     signing: Signing | None = None
     """Of an intent whose call, if its answer is lost, can be made again as the same signed request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Creating:
+    """`status.creating` as a value: an intent to create a job, which a call may follow, or has followed."""
+
+    name: str
+    """Of the job in ESA: it stands for one call and one source."""
+    source: str
+    """Hash of the source."""
+    tokens: Tokens = ()
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowState:
+    """An entry of `status.executions` as a value. Times are whole seconds in UTC."""
+
+    name: str
+    id: str = ""
+    """Of the execution in ESA; empty as long as it is not known."""
+    state: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    interval_seconds: int = 0
+    slice_len: int = 0
+    stopped: bool = False
+    """By the operator, to be started again."""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,22 @@ from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.hints import ignored_requests
 from esa_preload_operator.domain.signing import Signing
+from esa_preload_operator.domain.spec import (
+    Owned,
+    ScheduleSpec,
+    SpecProblem,
+    WindowSpec,
+    instant,
+    owned_of,
+    schedule_of,
+    spec_problem,
+    windows_of,
+)
 from esa_preload_operator.domain.tokens import Tokens, asked_tokens, satisfied, without
-from esa_preload_operator.domain.values import Phase, ResetState
+from esa_preload_operator.domain.values import Creating, Phase, ResetState, WindowState
 from esa_preload_operator.resources.durations import parse_duration
-from esa_preload_operator.resources.job import Condition, Metadata, ResetStatus, SigningStatus, Spec, Status
+from esa_preload_operator.resources.job import Condition, ExecutionStatus, Metadata, ResetStatus, SigningStatus, Status
+from esa_preload_operator.resources.spec import Spec
 
 _MAX_FIELDS: Final = 5
 """Fields that a message about an unreadable resource names."""
@@ -63,8 +75,23 @@ class View:
     last_reset: float | None = None
     min_interval: float = 0.0
     deleting: bool = False
+    owned: Owned | None = None
+    """The job to create; None for a job that is adopted."""
+    windows: tuple[WindowSpec, ...] = ()
+    schedule: ScheduleSpec | None = None
+    suspended: bool = False
     invalid: str = ""
     """Fields of the spec that can't be read."""
+    problem: SpecProblem | None = None
+    """What is wrong with a spec that can be read."""
+    source: str = ""
+    """Hash of the source that the job was made from."""
+    creating: Creating | None = None
+    retired: tuple[str, ...] = ()
+    """Jobs to delete."""
+    executions: tuple[WindowState, ...] = ()
+    """The windows as the status keeps them."""
+    schedule_seen: str = ""
     damaged: str = ""
     """Fields of the status that can't be read: such a status is never replaced."""
     hints: tuple[str, ...] = ()
@@ -118,7 +145,7 @@ def view_of(body: Mapping[str, Any]) -> View:
     return View(
         uid=meta.uid,
         version=int(meta.resource_version),
-        job_id=spec.job_id,
+        job_id=spec.job_id or "",
         secret=spec.credentials_secret_ref.name if spec.credentials_secret_ref is not None else None,
         generation=meta.generation,
         observed=status.observed_generation,
@@ -130,7 +157,17 @@ def view_of(body: Mapping[str, Any]) -> View:
         last_reset=parse_time(status.last_reset_time),
         min_interval=_interval(spec.min_reset_interval),
         deleting=meta.deletion_timestamp is not None,
-        invalid=invalid,
+        owned=owned_of(spec, meta),
+        windows=windows_of(spec),
+        schedule=schedule_of(spec),
+        suspended=spec.suspend,
+        invalid=invalid or ("" if spec.job_id else "spec.jobId"),  # as long as no job is created
+        problem=None if invalid else spec_problem(spec),
+        source=status.source or "",
+        creating=_creating_of(status),
+        retired=tuple(status.retired_jobs),
+        executions=tuple(_window_of(each) for each in status.executions),
+        schedule_seen=status.schedule_seen or "",
         damaged=damaged,
         hints=ignored_requests(meta.annotations, meta.labels),
         shown=Shown(_job_of(status), status.refreshed_at or "", tuple(status.conditions)),
@@ -142,14 +179,25 @@ def _spec(body: Mapping[str, Any]) -> tuple[Spec, str]:
     try:
         return Spec.model_validate(body.get("spec") or {}), ""
     except ValidationError as error:
-        return Spec.model_construct(job_id=""), _fields("spec", error)
+        return Spec(), _fields("spec", error)
 
 
 def _status(raw: Any) -> tuple[Status, str]:
     try:
-        return Status.model_validate(raw), ""
+        status = Status.model_validate(raw)
     except ValidationError as error:
         return Status(conditions=_readable_conditions(raw)), _fields("status", error)
+    return status, ", ".join(_unreadable_times(status)[:_MAX_FIELDS])
+
+
+def _unreadable_times(status: Status) -> list[str]:
+    """Return the times by which windows are told apart that can't be read: without them one could be opened twice."""
+    return [
+        f"status.executions.{number}.{name}"
+        for number, each in enumerate(status.executions)
+        for name, text in (("startTime", each.start_time), ("endTime", each.end_time))
+        if text and instant(text) is None
+    ]
 
 
 def _readable_conditions(raw: Any) -> list[Condition]:
@@ -200,6 +248,27 @@ def _reset_of(reset: ResetStatus | None) -> ResetState | None:
 
 def _signing_of(signing: SigningStatus | None) -> Signing | None:
     return None if signing is None else Signing(nonce=signing.nonce, date=signing.date, signer=signing.signer)
+
+
+def _creating_of(status: Status) -> Creating | None:
+    creating = status.creating
+    if creating is None or not creating.name:
+        return None
+    return Creating(creating.name, creating.source, tuple(sorted(creating.tokens.items())), creating.since)
+
+
+def _window_of(each: ExecutionStatus) -> WindowState:
+    return WindowState(
+        name=each.name,
+        id=each.id,
+        state=each.state,
+        start=instant(each.start_time),
+        end=instant(each.end_time),
+        interval_seconds=each.interval_seconds or 0,
+        slice_len=each.slice_len or 0,
+        stopped=bool(each.stopped),
+        message=each.message,
+    )
 
 
 def _job_of(status: Status) -> EsaJob:

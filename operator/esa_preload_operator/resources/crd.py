@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition, made from the types in `resources.job`.
+"""The CustomResourceDefinition, made from the types of this package.
 
 `python -m esa_preload_operator.resources.crd` prints it.
 """
@@ -22,7 +22,7 @@ from esa_preload_operator.resources.job import (
 
 Schema = dict[str, Any]
 
-HEADER: Final = "# Generated from operator/esa_preload_operator/resources/job.py by `make crds`. Do not edit.\n"
+HEADER: Final = "# Generated from operator/esa_preload_operator/resources/ by `make crds`. Do not edit.\n"
 
 _KEPT: Final = frozenset(
     {
@@ -36,6 +36,8 @@ _KEPT: Final = frozenset(
         "maxLength",
         "minimum",
         "maximum",
+        "minItems",
+        "maxItems",
         "required",
         "items",
         "properties",
@@ -102,7 +104,7 @@ def crd_yaml() -> str:
 def _printer_columns() -> list[dict[str, Any]]:
     ready = '.status.conditions[?(@.type=="Ready")]'
     return [
-        _column("Job", "string", ".spec.jobId", "Id of the ESA job"),
+        _column("Job", "string", ".status.jobId", "Id of the ESA job"),
         _column("URLs", "integer", ".status.urlCount", "URLs in the list"),
         _column("Submitted", "integer", ".status.urlSubmitted", "URLs submitted since the last reset"),
         _column("Progress", "integer", ".status.progress", "Percent of the URLs submitted"),
@@ -110,9 +112,12 @@ def _printer_columns() -> list[dict[str, Any]]:
         _column("Reset", "string", ".status.reset.phase", "Phase of the reset under way, or of the last one"),
         _column("Last reset", "date", ".status.lastResetTime", "Time since the last reset"),
         _column("Age", "date", ".metadata.creationTimestamp", "Time since the resource was created"),
+        _column("Next reset", "string", ".status.nextResetTime", "When a reset is due next", wide=True),
+        _column("Suspended", "boolean", ".spec.suspend", "Whether the job rests", wide=True),
         _column("Error", "string", ".status.errorInfo", "What ESA objects to in the list of URLs", wide=True),
         _column("Site", "integer", ".status.siteId", "ESA site of the job", wide=True),
         _column("Request", "string", ".status.requestId", "ESA's id of the last request, for its support", wide=True),
+        _column("Message", "string", f"{ready}.message", "Why the job can or can't be reset", wide=True),
     ]
 
 

@@ -7,8 +7,10 @@ that a status written by hand can be read as far as possible.
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field
+
+from esa_preload_operator.resources.parts import Int32, Int64, Part, Time
+from esa_preload_operator.resources.spec import Spec
 
 GROUP: Final = "esa.preload-operator.io"
 VERSION: Final = "v1alpha1"
@@ -23,81 +25,6 @@ RESET_KEY: Final = "resetRequested"
 RESET_KEY_PREFIXED: Final = f"{GROUP}/resetRequested"
 RESET_KEYS: Final = (RESET_KEY, RESET_KEY_PREFIXED)
 """The annotations that ask for a reset; the short one is for people, the prefixed one for tools."""
-
-Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
-Int32 = Annotated[int, Field(json_schema_extra={"format": "int32"})]
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-
-
-class Part(BaseModel):
-    """A part of the resource: lowerCamelCase on the wire, snake_case here."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
-
-
-class SecretRef(Part):
-    """Names a Secret in the namespace of the resource."""
-
-    name: str = Field(
-        description="Name of a Secret in the same namespace with the keys accessKeyId, accessKeySecret and, for "
-        "temporary credentials, securityToken.",
-        json_schema_extra={"minLength": 1, "maxLength": 253, "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"},
-    )
-
-
-_DURATION: Final = r"^(0|([0-9]{1,3}([.][0-9]+)?h|[0-9]{1,7}([.][0-9]+)?(m|s|ms|us|ns))+)$"
-"""Durations that are not negative and too short to overflow, as a regular expression of CEL."""
-
-
-class Spec(Part):
-    """The wanted job."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {  # a rule on the field alone is bypassed by leaving the field out
-                    "rule": "has(self.jobId) == has(oldSelf.jobId)",
-                    "message": "jobId can't be added or removed: make a new resource for another job",
-                    "fieldPath": ".jobId",
-                }
-            ]
-        }
-    )
-
-    job_id: str = Field(
-        description="Id of an ESA scheduled preload job that exists, as the console shows it, such as "
-        "665d3af3621bccf3fe29e1a4. Immutable: make a new resource for another job.",
-        json_schema_extra={
-            "minLength": 1,
-            "maxLength": 64,
-            "pattern": r"^[0-9A-Za-z_-]+$",
-            "x-kubernetes-validations": [
-                {"rule": "self == oldSelf", "message": "jobId is immutable: make a new resource for another job"}
-            ],
-        },
-    )
-    credentials_secret_ref: SecretRef | None = Field(
-        default=None,
-        description="Secret with the credentials for this job. Without it the operator's own credentials are used, "
-        "where the operator allows them for this namespace.",
-    )
-    min_reset_interval: str = Field(
-        default="0s",
-        description="Shortest time between two resets, from 0s to 720h, such as 30s, 5m or 1h30m. Requests that come "
-        "sooner are held and become one reset.",
-        json_schema_extra={
-            "maxLength": 32,
-            "x-kubernetes-validations": [
-                {  # duration() alone may fail, and a failure, unlike a no, stops every write to a stored object
-                    "rule": f"self.matches('{_DURATION}') && duration(self) <= duration('720h')",
-                    "message": "minResetInterval must be a duration from 0s to 720h, such as 30s, 5m or 1h30m",
-                }
-            ],
-        },
-    )
-
-
-Phase = Literal["Held", "InFlight", "Retrying", "Succeeded", "Failed", "Withdrawn", "Replaced"]
 
 
 class SigningStatus(Part):
@@ -116,16 +43,17 @@ class ResetStatus(Part):
 
     phase: str = Field(
         default="",
-        description="Held (waits for minResetInterval), InFlight (asked for, not answered yet), Retrying (refused, "
-        "will be tried again), Succeeded, Failed (the resource must change), Withdrawn (the request disappeared) or "
-        "Replaced (the job became another one).",
+        description="Held (waits for minResetInterval, or until the job is no longer suspended), InFlight (asked for, "
+        "not answered yet), Retrying (refused, will be tried again), Succeeded, Failed (the resource must change), "
+        "Withdrawn (the request disappeared) or Replaced (a new job has satisfied the request).",
     )
     job_id: str = Field(default="", description="Id of the ESA job that is reset.")
     tokens: dict[str, str] = Field(
         default_factory=dict,
-        description="Annotations and tokens that this reset answers. A token above 256 bytes is shown as sha256:….",
+        description="Annotations and tokens that this reset answers; under the key schedule its scheduled time. A "
+        "token above 256 bytes is shown as sha256:….",
     )
-    trigger: str = Field(default="", description="What asked for the reset: Annotation.")
+    trigger: str = Field(default="", description="What asked for the reset: Annotation or Schedule.")
     generation: Int64 | None = Field(default=None, description="metadata.generation that this reset was decided for.")
     owner: str | None = Field(default=None, description="Process of the operator that wrote this request.")
     started_at: Time | None = Field(default=None, description="When this attempt was written down, before the call.")
@@ -149,6 +77,37 @@ class ResetStatus(Part):
     )
 
 
+class CreatingStatus(Part):
+    """A job that is being created. It is written before the call, and the job is looked for by its name."""
+
+    name: str = Field(default="", description="Name of the job in ESA, new for each call.")
+    source: str = Field(default="", description="Hash of the source that the job is made from.")
+    tokens: dict[str, str] = Field(
+        default_factory=dict, description="Annotations and tokens of the requests that the new job satisfies."
+    )
+    since: str = Field(default="", description="When it was written down, before the call.")
+
+
+class ExecutionStatus(Part):
+    """A window of the spec, as it was sent to ESA or is about to be."""
+
+    name: str = Field(description="Name of the window in the spec.")
+    id: str = Field(default="", description="Id of the execution in ESA, once it is known.")
+    state: str = Field(
+        default="",
+        description="ESA's word (waiting, running, finished, failed or stopped), Pending (not opened yet), Missed (its "
+        "end passed before it was opened) or Refused (by ESA, see the message).",
+    )
+    start_time: str = Field(default="", description="When the window opens, RFC 3339.")
+    end_time: str = Field(default="", description="When the window closes, RFC 3339.")
+    interval_seconds: Int64 | None = Field(default=None, description="Seconds between two batches of URLs.")
+    slice_len: Int64 | None = Field(default=None, description="URLs per batch.")
+    stopped: bool | None = Field(
+        default=None, description="Whether the operator has stopped it, to be started again once the job goes on."
+    )
+    message: str = Field(default="", description="What happened, for people.")
+
+
 def _known_or_unknown(value: object) -> object:
     return value if value in ("True", "False") else "Unknown"
 
@@ -157,7 +116,7 @@ class Condition(Part):
     """A condition as metav1.Condition defines it."""
 
     type: str = Field(
-        description="Ready, Reconciling, Stalled or UrlsAccepted.",
+        description="Ready, Reconciling, Stalled, UrlsAccepted or Effective.",
         json_schema_extra={
             "maxLength": 316,
             "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
@@ -216,22 +175,45 @@ class Status(Part):
     url_submitted: Int64 | None = Field(default=None, description="URLs submitted since the last reset.")
     progress: Int32 | None = Field(default=None, description="Percent of the URLs submitted.")
     refreshed_at: Time | None = Field(default=None, description="When the fields above were read from ESA.")
+    source: str | None = Field(
+        default=None, description="Hash of the source that the job of jobId was made from, where the operator made it."
+    )
+    creating: CreatingStatus | None = Field(
+        default=None, description="The job that is being created, as long as it is not known whether it was."
+    )
+    retired_jobs: list[str] = Field(
+        default_factory=list,
+        description="Ids of ESA jobs that the operator made and is about to delete.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    executions: list[ExecutionStatus] = Field(
+        default_factory=list,
+        description="The windows of the spec, and those that are about to be removed.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
     reset: ResetStatus | None = Field(default=None, description="The reset that is under way, or the last one.")
     handled_resets: dict[str, str] = Field(
         default_factory=dict,
-        description="Annotation key to the last token dealt with. A token above 256 bytes is shown as sha256:….",
+        description="Annotation key to the last token dealt with, and schedule to the last scheduled time. A token "
+        "above 256 bytes is shown as sha256:….",
     )
     handled_times: dict[str, str] = Field(
         default_factory=dict,
         description="Annotation key to the newest time that was dealt with, where handledResets holds another token "
         "now: it is not repeated, and neither is an older one.",
     )
+    schedule_seen: str | None = Field(
+        default=None,
+        description="Time zone and cron of the schedule that handledResets.schedule belongs to.",
+    )
     last_reset_time: Time | None = Field(default=None, description="When the job was reset last.")
-    next_reset_time: Time | None = Field(default=None, description="When a held reset will be made.")
+    next_reset_time: Time | None = Field(
+        default=None, description="When a reset is due next: a held one, or the next one of the schedule."
+    )
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Ready (the job can be reset), Reconciling (work is under way), Stalled (only a change of the "
-        "resource helps), UrlsAccepted (ESA took all URLs).",
+        "resource helps), UrlsAccepted (ESA took all URLs), Effective (a window is open, or will be).",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],

@@ -10,8 +10,16 @@ from hypothesis import given
 
 from esa_preload_operator.resources import crd
 from esa_preload_operator.resources.crd import crd_yaml, custom_resource_definition
-from esa_preload_operator.resources.job import Condition, Part, ResetStatus, Status
-from support.statuses import CONDITION_FIELDS, RESET_FIELDS, STATUS_FIELDS, statuses
+from esa_preload_operator.resources.job import Condition, CreatingStatus, ExecutionStatus, ResetStatus, Status
+from esa_preload_operator.resources.parts import Part
+from support.statuses import (
+    CONDITION_FIELDS,
+    CREATING_FIELDS,
+    EXECUTION_FIELDS,
+    RESET_FIELDS,
+    STATUS_FIELDS,
+    statuses,
+)
 
 ROOT = Path(__file__).parents[3]
 CHECKED_IN = ROOT / "crds" / "esa.preload-operator.io_scheduledpreloadjobs.yaml"
@@ -88,14 +96,15 @@ def test_rules_stand_on_the_spec_or_below_and_nowhere_else() -> None:
 def test_every_rule_names_its_field() -> None:
     for path, schema in _nodes(_schema("spec"), ""):
         for rule in schema.get("x-kubernetes-validations", []):
-            field = rule.get("fieldPath", path).removeprefix(".")
+            field = rule.get("fieldPath", path).rpartition(".")[2].removesuffix("[]")
             assert field in rule["message"]
 
 
 def test_nothing_in_the_status_restricts_a_value_but_in_conditions() -> None:
     restricting = {"enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "required"}
     nodes = [(path, node) for path, node in _nodes(_schema("status"), "") if not path.startswith(".conditions")]
-    assert [path for path, node in nodes if restricting & set(node)] == []
+    assert [path for path, node in nodes if restricting & set(node)] == [".executions[]"]
+    assert _schema("status", "executions")["items"]["required"] == ["name"]  # as the key of a list needs it
 
 
 def test_only_times_of_our_own_clock_must_be_times() -> None:
@@ -119,8 +128,16 @@ def test_conditions_follow_the_schema_of_metav1() -> None:
 
 def test_defaults_are_those_that_say_something() -> None:
     defaults = {path: node["default"] for path, node in _all_nodes() if "default" in node}
-    assert set(defaults) == {".spec.minResetInterval", ".status", ".status.conditions"}
-    assert defaults[".spec.minResetInterval"] == "0s"
+    conditions = defaults.pop(".status.conditions")
+    assert [each["reason"] for each in conditions] == ["Pending", "Pending"]
+    assert defaults == {
+        ".spec.minResetInterval": "0s",
+        ".spec.suspend": False,
+        ".spec.executions[].onReset": False,
+        ".spec.resetSchedule.timeZone": "UTC",
+        ".spec.resetSchedule.startingDeadlineSeconds": 3600,
+        ".status": {},
+    }
 
 
 def test_a_keyword_that_no_structural_schema_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +163,14 @@ def test_a_status_is_read_as_it_was_written(status: Status) -> None:
 
 
 def test_the_strategy_knows_every_field_of_the_status() -> None:
-    for model, fields in ((Status, STATUS_FIELDS), (ResetStatus, RESET_FIELDS), (Condition, CONDITION_FIELDS)):
+    known = (
+        (Status, STATUS_FIELDS),
+        (ResetStatus, RESET_FIELDS),
+        (CreatingStatus, CREATING_FIELDS),
+        (ExecutionStatus, EXECUTION_FIELDS),
+        (Condition, CONDITION_FIELDS),
+    )
+    for model, fields in known:
         assert set(fields) == set(model.model_fields)
 
 
