@@ -61,7 +61,7 @@ async def test_a_page_has_a_bound_and_may_be_longer_than_one_object() -> None:
     assert requests == 1
     body = b'{"TotalCount":1,"Jobs":[{"Id":"1","SiteId":7}]' + b" " * (MAX_PAGE - 100) + b"}"
     async with RawServer(always(body)) as server, client_of(server.url) as client:
-        assert [job.id for job in await client.list_jobs(7, "")] == ["1"]
+        assert [job.id for job in (await client.list_jobs(7, "")).jobs] == ["1"]
 
 
 @pytest.mark.parametrize("unit", [b"{},", b"[],", b'{"a":1},', b'"aa",', b"1.5,", b"[["])

@@ -11,8 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.errors import EsaError
-from esa_preload_operator.domain.esa import EsaExecution, EsaJob
+from esa_preload_operator.domain.esa import (
+    CreatedExecutions,
+    EsaJob,
+    Execution,
+    ExecutionChange,
+    InsertWay,
+    JobListing,
+    NewExecution,
+    NewJob,
+)
 from esa_preload_operator.esa.client import EsaClient
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.egress import Egress
@@ -32,12 +42,21 @@ IDS = st.sampled_from([JOB_ID, JOB_ID.upper(), "other", *SECRETS])
 FIELDS = [
     *("AliUid", "CreatedAt", "Domains", "ErrorInfo", "FailedFileOss", "FileId", "InsertWay", "Name", "SiteId"),
     *("TaskSubmitted", "TaskType", "UrlCount", "UrlSubmitted", "RequestId"),
-    *("JobId", "Status", "StartTime", "EndTime", "Interval", "SliceLen"),
+    *("JobId", "Status", "StartTime", "EndTime", "Interval", "SliceLen", "ExecutionCount"),
 ]
-JOBS = objects(FIELDS, Id=IDS)
+MOMENTS = st.sampled_from(
+    ["2024-05-31T17:10:48.849+08:00", "2024-01-01T00:00:00+Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"]
+)
+JOBS = objects(FIELDS, Id=IDS, JobId=IDS, StartTime=MOMENTS, EndTime=MOMENTS)
 ERROR = {"Code": st.sampled_from(["InvalidJob.NotFound", "Throttling", "a b"]) | TEXTS, "Message": TEXTS}
+LISTS = {
+    "Executions": st.lists(JOBS, max_size=3),
+    "SuccessExecutions": st.lists(JOBS, max_size=3),
+    "FailedExecutions": st.lists(JOBS, max_size=3),
+    "FailedMessages": st.lists(TEXTS, max_size=3),
+}
 ANSWERS = encoded(
-    objects((*FIELDS, "TotalCount"), Id=IDS, Jobs=st.lists(JOBS, max_size=3), Executions=st.lists(JOBS, max_size=3))
+    objects((*FIELDS, "TotalCount"), Id=IDS, Jobs=st.lists(JOBS, max_size=3), **LISTS)
     | objects(("RequestId", "code", "message"), **ERROR)
 )
 XML = st.builds(
@@ -97,12 +116,55 @@ def check_problem(problem: Any) -> None:
     assert problem.retry_after is None or 0 < problem.retry_after <= 120
 
 
-def check_job(job: EsaJob | EsaExecution) -> None:
+def check_job(job: EsaJob | Execution) -> None:
     assert not shows_secret(repr(job))
+    for instant in (getattr(job, "start", None), getattr(job, "end", None)):
+        assert instant is None or len(format_time(instant)) == 20
     for name in job.__dataclass_fields__:
         value = getattr(job, name)
         assert not isinstance(value, str) or (value.isprintable() and len(value.encode()) <= 4096)
         assert not isinstance(value, int) or 0 <= value < 2**63
+
+
+def yes() -> bool:
+    return True
+
+
+async def outcomes(client: EsaClient) -> list[Any]:
+    new = NewJob(7, "n", InsertWay.OSS, "https://bucket.example/list")
+    calls: list[Callable[[], Awaitable[Any]]] = [
+        lambda: client.get_job(JOB_ID),
+        lambda: client.reset_job(JOB_ID, yes),
+        lambda: client.list_jobs(7, "n"),
+        lambda: client.create_job(new, yes),
+        lambda: client.delete_job(JOB_ID, yes),
+        lambda: client.list_executions(JOB_ID),
+        lambda: client.create_executions(JOB_ID, [NewExecution(0, 60, 30, 5)], yes),
+        lambda: client.update_execution(JOB_ID, ExecutionChange(end=60), yes),
+        lambda: client.start_execution(JOB_ID, yes),
+        lambda: client.stop_execution(JOB_ID, yes),
+        lambda: client.delete_execution(JOB_ID, yes),
+    ]
+    return [await outcome(call) for call in calls]
+
+
+def check_found(found: Any) -> None:
+    if found is None:
+        return
+    if isinstance(found, EsaJob | Execution):
+        check_job(found)
+    elif isinstance(found, JobListing | tuple):
+        for each in found.jobs if isinstance(found, JobListing) else found:
+            check_job(each)
+    elif isinstance(found, CreatedExecutions):
+        for each in (*found.succeeded, *(execution for execution, _ in found.failed)):
+            check_job(each)
+        for _, message in found.failed:
+            assert message.isprintable()
+            assert len(message.encode()) <= 4096
+            assert not shows_secret(message)
+    else:
+        check_problem(found)
 
 
 @settings(max_examples=900)
@@ -119,23 +181,11 @@ def test_whatever_esa_answers(runner: asyncio.Runner, status: int, headers: dict
         observe=lambda action, code, _: heard.append(f"{action} {code}"),
     )
 
-    async def calls() -> list[Any]:
-        return [
-            await outcome(lambda: client.get_job(JOB_ID)),
-            await outcome(lambda: client.reset_job(JOB_ID, lambda: True)),
-            await outcome(lambda: client.list_jobs(7, "n")),
-            await outcome(lambda: client.list_executions(JOB_ID)),
-        ]
-
-    for found in runner.run(calls()):
-        if isinstance(found, EsaJob):
-            assert found.id == JOB_ID
-            check_job(found)
-        elif isinstance(found, tuple):
-            for each in found:
-                check_job(each)
-        else:
-            check_problem(found)
+    results = runner.run(outcomes(client))
+    for found in results:
+        check_found(found)
+    for found in (*results[:2], *results[7:10]):  # what names one job or execution tells of that one
+        assert not isinstance(found, EsaJob | Execution) or found.id == JOB_ID
     assert not shows_secret(" ".join(heard))
 
 

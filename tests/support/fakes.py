@@ -21,17 +21,17 @@ from esa_preload_operator.domain.errors import (
     StoreUnavailableError,
     VersionConflictError,
 )
-from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.esa import EsaJob, JobListing, ListedJob
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.values import Moment
 from esa_preload_operator.resources.job import API_VERSION, KIND, RESET_KEY
 from esa_preload_operator.services.clock import Clock
+from support.lifecycle import NoLifecycle
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from esa_preload_operator.domain.esa import EsaExecution
     from esa_preload_operator.domain.ports import Involved
     from esa_preload_operator.domain.signing import Signing
 
@@ -218,8 +218,12 @@ AWAY: Final = problem("ServiceUnavailable")
 NOT_ALLOWED: Final = problem("NotAllowed", ErrorClass.BLOCKED, Reason.CREDENTIALS_NOT_ALLOWED, Delivery.NEVER_SENT)
 
 
+def listed(job: EsaJob) -> ListedJob:
+    return ListedJob(**{name: getattr(job, name) for name in EsaJob.__dataclass_fields__})
+
+
 @dataclass
-class FakeAccount:
+class FakeAccount(NoLifecycle):
     """ESA as one set of credentials sees it."""
 
     jobs: dict[str, EsaJob] = field(default_factory=dict)
@@ -282,18 +286,18 @@ class FakeAccount:
         self._fail(self.look_failures)
         return self._job(job_id)
 
-    async def list_jobs(self, site_id: int, namespace: str) -> Sequence[EsaJob]:
+    async def list_jobs(self, site_id: int, namespace: str) -> JobListing:
         del namespace
         self.lists += 1
         self.lists_now += 1
         self.most_lists = max(self.most_lists, self.lists_now)
-        found = [job for job in self.jobs.values() if job.site_id == site_id]
+        found = tuple(listed(job) for job in self.jobs.values() if job.site_id == site_id)
         if self.slow_lists is not None:
             await self.slow_lists.wait()
         self.lists_now -= 1
         if self.list_problem is not None:
             raise EsaError(self.list_problem)
-        return found
+        return JobListing(found, complete=True)
 
     async def reset_job(self, job_id: str, may_send: Callable[[], bool], signing: Signing | None = None) -> EsaJob:
         del signing
@@ -308,9 +312,6 @@ class FakeAccount:
         if failure is not None:
             raise EsaError(failure)
         return self.jobs[job_id]
-
-    async def list_executions(self, job_id: str) -> Sequence[EsaExecution]:
-        raise NotImplementedError(job_id)
 
     def _fail(self, failures: list[Problem | None]) -> None:
         failure = failures.pop(0) if failures else self.denies

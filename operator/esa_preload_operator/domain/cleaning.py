@@ -8,6 +8,8 @@ MAX_TEXT: Final = 4096
 """Bytes of one string from ESA in a status: a status that grows too large could not be written at all."""
 INT64_MAX: Final = 2**63 - 1
 
+_LONGEST_TIME: Final = 64
+_YEAR_10000: Final = 253402300800
 _ADDRESS: Final = re.compile(r"https?://[^\s\"<>]*", re.IGNORECASE)
 
 
@@ -69,6 +71,18 @@ def clean_time(text: object) -> str:
         return format_time((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError, OSError):
         return ""
+
+
+def clean_instant(text: object) -> int | None:
+    """Whole epoch seconds, rounded down, of any of ESA's time formats; None if it is no time from 1970 to 9999.
+
+    Source: ESA API, ListScheduledPreloadExecutions (milliseconds, an offset) and CreateScheduledPreloadExecutions,
+    whose own sample ends in `+Z`. The year 1 is how a Go program writes that there is no time.
+    """
+    if not isinstance(text, str):
+        return None
+    epoch = parse_time(text[:_LONGEST_TIME].strip().replace("+Z", "Z"))
+    return int(epoch) if epoch is not None and 0 <= epoch < _YEAR_10000 else None
 
 
 def format_time(epoch: float) -> str:

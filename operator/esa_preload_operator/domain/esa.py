@@ -1,5 +1,6 @@
-"""What ESA tells about jobs and executions, already cleaned: see `domain.cleaning` for the rules."""
+"""What ESA is asked for, and what it tells, already cleaned: see `domain.cleaning` for the rules."""
 
+import enum
 from dataclasses import dataclass
 
 
@@ -30,13 +31,80 @@ class EsaJob:
 
 
 @dataclass(frozen=True, slots=True)
-class EsaExecution:
-    """One window of a job. `status` is waiting, running, finished, failed, stopped, or a word that is new to us."""
+class ListedJob(EsaJob):
+    """A job as a list of its site shows it."""
+
+    execution_count: int | None = None
+    """How many executions it has, in whatever state; only newer versions of the API tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobListing:
+    """The jobs of one site that all pages of a list show."""
+
+    jobs: tuple[ListedJob, ...]
+    complete: bool
+    """Each page told the same total, and so many different jobs are here: a job that is not here does not exist."""
+
+
+class InsertWay(enum.StrEnum):
+    """How a job gets its URLs, as ESA writes it."""
+
+    TEXT_BOX = "textBox"
+    OSS = "oss"
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What CreateScheduledPreloadJob is asked for."""
+
+    site_id: int
+    name: str
+    insert_way: InsertWay
+    text: str
+    """The URLs, one a line, or the address of the OSS object that holds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewExecution:
+    """What CreateScheduledPreloadExecutions is asked for; instants are whole epoch seconds."""
+
+    start: int
+    end: int
+    interval_seconds: int
+    slice_len: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionChange:
+    """What UpdateScheduledPreloadExecution is asked for: None leaves as it is; instants are whole epoch seconds."""
+
+    start: int | None = None
+    end: int | None = None
+    interval_seconds: int | None = None
+    slice_len: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A time window of a job at ESA. None means that the answer does not tell, or tells what can't be read.
+
+    Instants are whole epoch seconds, rounded down. `state` is ESA's word: waiting, running, finished, failed, stopped,
+    or one that is new to us.
+    """
 
     id: str
-    job_id: str
-    status: str = ""
-    start_time: str = ""
-    end_time: str = ""
-    interval_seconds: int = 0
-    slice_len: int = 0
+    start: int | None = None
+    end: int | None = None
+    interval_seconds: int | None = None
+    slice_len: int | None = None
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedExecutions:
+    """The answer of CreateScheduledPreloadExecutions, which may succeed in part."""
+
+    succeeded: tuple[Execution, ...]
+    failed: tuple[tuple[Execution, str], ...]
+    """What ESA says of each that failed, mostly without an id, and why; either may be empty."""

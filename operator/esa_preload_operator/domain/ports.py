@@ -4,8 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from esa_preload_operator.domain.esa import EsaExecution, EsaJob
+from esa_preload_operator.domain.esa import (
+    CreatedExecutions,
+    EsaJob,
+    Execution,
+    ExecutionChange,
+    JobListing,
+    NewExecution,
+    NewJob,
+)
 from esa_preload_operator.domain.signing import Signing
+
+MaySend = Callable[[], bool]
+"""Asked once the connection is open and the request signed, with no await before the first byte.
+
+A no raises `EsaError` with `Delivery.NEVER_SENT` and code `NotSent`.
+"""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,7 +37,8 @@ class ObjectRef:
 class EsaAccount(Protocol):
     """ESA as one set of credentials sees it. Each call is one attempt; before a second one the caller looks.
 
-    Calls raise `EsaError`; the problem's `delivery` tells "never sent" from "maybe done".
+    Calls raise `EsaError`; the problem's `delivery` tells "never sent" from "maybe done". Those that change something
+    leave only if `may_send` still agrees when the request is about to leave.
 
     All calls of the same credentials share one rate. Nothing is booked ahead: whoever can't call now stands in a line,
     in which namespaces take turns and within a namespace the first to come is served first. The line moves at the
@@ -65,21 +80,52 @@ class EsaAccount(Protocol):
         """GetScheduledPreloadJob."""
         ...
 
-    async def list_jobs(self, site_id: int, namespace: str) -> Sequence[EsaJob]:
-        """All pages of ListScheduledPreloadJobs; each of them waits for its turn in the line of `namespace`."""
-        ...
+    async def list_jobs(self, site_id: int, namespace: str) -> JobListing:
+        """All pages of ListScheduledPreloadJobs; each of them waits for its turn in the line of `namespace`.
 
-    async def reset_job(self, job_id: str, may_send: Callable[[], bool], signing: Signing | None = None) -> EsaJob:
-        """ResetScheduledPreloadJob, if `may_send` still agrees when the request is about to leave.
-
-        `may_send` is asked once the connection is open and the request signed, with no await before the first byte;
-        a no raises `EsaError` with `Delivery.NEVER_SENT` and code `NotSent`. Without `signing` the nonce is a new one;
-        with the same `signing` it is the same request, byte for byte, which ESA may answer by `Delivery.RECEIVED`.
+        A list that does not fit its total is made again, some times at most; the last one may still be incomplete.
         """
         ...
 
-    async def list_executions(self, job_id: str) -> Sequence[EsaExecution]:
-        """ListScheduledPreloadExecutions."""
+    async def list_executions(self, job_id: str) -> Sequence[Execution]:
+        """ListScheduledPreloadExecutions: all executions of the job; a part of them raises `EsaError`."""
+        ...
+
+    async def reset_job(self, job_id: str, may_send: MaySend, signing: Signing | None = None) -> EsaJob:
+        """ResetScheduledPreloadJob. Without `signing` the nonce is a new one.
+
+        With the same `signing` it is the same request, byte for byte, which ESA may answer by `Delivery.RECEIVED`.
+        """
+        ...
+
+    async def create_job(self, new: NewJob, may_send: MaySend) -> EsaJob:
+        """CreateScheduledPreloadJob; the job is on the site that was asked for, its name may be another one."""
+        ...
+
+    async def delete_job(self, job_id: str, may_send: MaySend) -> None:
+        """DeleteScheduledPreloadJob; a job that does not exist is a success."""
+        ...
+
+    async def create_executions(
+        self, job_id: str, wanted: Sequence[NewExecution], may_send: MaySend
+    ) -> CreatedExecutions:
+        """CreateScheduledPreloadExecutions, which may succeed in part; the order of its answer means nothing."""
+        ...
+
+    async def update_execution(self, execution_id: str, change: ExecutionChange, may_send: MaySend) -> Execution | None:
+        """UpdateScheduledPreloadExecution; None if the execution does not exist."""
+        ...
+
+    async def start_execution(self, execution_id: str, may_send: MaySend) -> Execution | None:
+        """StartScheduledPreloadExecution; None if the execution does not exist."""
+        ...
+
+    async def stop_execution(self, execution_id: str, may_send: MaySend) -> Execution | None:
+        """StopScheduledPreloadExecution, which takes effect on a running one only; None if it does not exist."""
+        ...
+
+    async def delete_execution(self, execution_id: str, may_send: MaySend) -> None:
+        """DeleteScheduledPreloadExecution; an execution that does not exist is a success."""
         ...
 
 

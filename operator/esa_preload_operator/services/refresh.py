@@ -153,11 +153,11 @@ class Refresher:
         begun = self.clock.monotonic()
         try:
             account = await self._account(group, key)
-            jobs = await account.list_jobs(key[2], key[0])
+            listing = await account.list_jobs(key[2], key[0])
         except EsaError as error:
             self._failed(key, group, error.problem, begun)
         else:
-            self._succeeded(key, group, {job.id: job for job in jobs}, begun)
+            self._succeeded(key, group, {job.id: job for job in listing.jobs}, begun)
         finally:
             group.running = False
             self._drop_if_empty(key)

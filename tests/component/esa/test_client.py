@@ -8,7 +8,7 @@ import pytest
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.esa.client import PAGE_SIZE, EsaClient
+from esa_preload_operator.esa.client import MAX_LISTS, PAGE_SIZE, EsaClient
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
@@ -125,20 +125,47 @@ async def test_all_pages_are_listed(client: EsaClient, simulator: SimulatorProce
     ids = simulator.seed_jobs([{"id": job_id(number)} for number in range(count)]) if count else []
     simulator.settings(maxPageSize=cap)
     try:
-        assert sorted(job.id for job in await client.list_jobs(SITE_ID, "")) == sorted(ids)
+        listing = await client.list_jobs(SITE_ID, "")
+        assert sorted(job.id for job in listing.jobs) == sorted(ids)
+        assert listing.complete
     finally:
         simulator.settings(maxPageSize=500)
     assert len(simulator.calls(LIST)) == max(1, -(-count // min(cap, PAGE_SIZE)))
 
 
-async def test_a_total_that_is_wrong_or_missing_ends_with_a_page_that_brings_nothing(
+@pytest.mark.parametrize(("total", "lists"), [("1000", MAX_LISTS), (None, 1), ("many", 1)])
+async def test_a_list_that_does_not_fit_its_total_is_made_again_and_never_called_complete(
+    client: EsaClient, simulator: SimulatorProcess, total: str | None, lists: int
+) -> None:
+    simulator.fault("override", action=LIST, times=None, fields={"TotalCount": total})
+    listing = await client.list_jobs(SITE_ID, "")
+    assert ([job.id for job in listing.jobs], listing.complete) == ([JOB], False)
+    assert len(simulator.calls(LIST)) == 2 * lists  # the second page brings nothing
+
+
+async def test_a_list_that_was_disturbed_is_complete_at_the_second_try(
     client: EsaClient, simulator: SimulatorProcess
 ) -> None:
-    for total in ("1000", None, "many"):
-        simulator.fault("override", action=LIST, times=None, fields={"TotalCount": total})
-        assert [job.id for job in await client.list_jobs(SITE_ID, "")] == [JOB]
-        simulator.clear_faults()
-    assert len(simulator.calls(LIST)) == 6
+    simulator.fault("override", action=LIST, fields={"TotalCount": "2"})
+    assert (await client.list_jobs(SITE_ID, "")).complete
+
+
+async def test_a_total_that_changes_between_pages_makes_a_list_incomplete(
+    client: EsaClient, simulator: SimulatorProcess
+) -> None:
+    simulator.seed_jobs([{"id": job_id(number)} for number in range(2, PAGE_SIZE + 2)])
+    simulator.fault("override", action=LIST, fields={"TotalCount": str(PAGE_SIZE + 2)})
+    assert (await client.list_jobs(SITE_ID, "")).complete
+    assert len(simulator.calls(LIST)) == 4
+
+
+async def test_a_listed_job_tells_how_many_executions_it_has(client: EsaClient, simulator: SimulatorProcess) -> None:
+    simulator.seed_executions([{"jobId": JOB, "interval": 60, "sliceLen": 1, "status": "stopped"}])
+    (job,) = (await client.list_jobs(SITE_ID, "")).jobs
+    assert (job.execution_count, job.url_count, job.url_submitted) == (1, 10, 4)
+    simulator.fault("override", action=LIST, itemFields={"ExecutionCount": None})
+    (job,) = (await client.list_jobs(SITE_ID, "")).jobs
+    assert job.execution_count is None
 
 
 async def test_each_page_waits_for_its_turn(clients: Clients, simulator: SimulatorProcess) -> None:
@@ -152,14 +179,7 @@ async def test_each_page_waits_for_its_turn(clients: Clients, simulator: Simulat
         loop.armed.clear()
         assert len(simulator.calls(LIST)) == pages
         loop.run_until(loop.now + 1)
-    assert len(await listing) == 2 * PAGE_SIZE + 1
-
-
-async def test_windows_are_listed(client: EsaClient, simulator: SimulatorProcess) -> None:
-    assert await client.list_executions(JOB) == ()
-    simulator.seed_executions([{"jobId": JOB, "interval": 60, "sliceLen": 10, "status": "stopped"}])
-    (window,) = await client.list_executions(JOB)
-    assert (window.job_id, window.status, window.interval_seconds, window.slice_len) == (JOB, "stopped", 60, 10)
+    assert len((await listing).jobs) == 2 * PAGE_SIZE + 1
 
 
 async def test_throttling_slows_the_account_down(clients: Clients, simulator: SimulatorProcess) -> None:

@@ -10,9 +10,16 @@ from hypothesis import strategies as st
 
 from esa_preload_operator.domain.cleaning import INT64_MAX, MAX_TEXT
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem
-from esa_preload_operator.domain.esa import EsaExecution, EsaJob
+from esa_preload_operator.domain.esa import CreatedExecutions, EsaJob
 from esa_preload_operator.esa.errors import Answer, read_json
-from esa_preload_operator.esa.models import read_executions, read_job, read_job_page
+from esa_preload_operator.esa.models import (
+    read_created_executions,
+    read_created_job,
+    read_execution,
+    read_executions,
+    read_job,
+    read_job_page,
+)
 
 RESET_ANSWER = {
     "RequestId": "15C66C7B-671A-4297-9187-2C4477247A74",
@@ -119,36 +126,11 @@ def test_an_empty_site_may_leave_its_list_out() -> None:
         read_job_page({"RequestId": "r"}, "", 1)
 
 
-def test_windows_are_read_with_their_times_in_utc() -> None:
-    answer = {
-        "Executions": [
-            {
-                "Id": "66599bd7397885b43804901c",
-                "StartTime": "2024-05-31T17:10:48.849+08:00",
-                "EndTime": "2024-05-31T18:10:48.849+08:00",
-                "Interval": 60,
-                "SliceLen": "10",
-                "Status": "resting",
-                "JobId": "665d3af3621bccf3fe29e1a4",
-            }
-        ],
-        "TotalCount": 2,
-    }
-    assert read_executions(answer, "r") == (
-        EsaExecution(
-            id="66599bd7397885b43804901c",
-            job_id="665d3af3621bccf3fe29e1a4",
-            status="resting",
-            start_time="2024-05-31T09:10:48Z",
-            end_time="2024-05-31T10:10:48Z",
-            interval_seconds=60,
-            slice_len=10,
-        ),
-    )
-
-
 _NAMES = st.sampled_from(
-    [*RESET_ANSWER, "TotalCount", "Jobs", "Executions", "Status", "StartTime", "Interval", "JobId", "Code", "Message"]
+    [
+        *(*RESET_ANSWER, "TotalCount", "Jobs", "Executions", "Status", "StartTime", "Interval", "JobId", "Code"),
+        *("Message", "SuccessExecutions", "FailedExecutions", "FailedMessages", "ExecutionCount"),
+    ]
 )
 _TEXTS = (
     st.text()
@@ -185,13 +167,20 @@ def _problem_of(call: Callable[[], object]) -> Problem | None:
     return None
 
 
+def _parts(created: CreatedExecutions) -> list[object]:
+    return [*created.succeeded, *(execution for execution, _ in created.failed)]
+
+
 @given(_VALUES)
 def test_any_json_is_clean_or_unreadable(fields: Any) -> None:
     found: list[object] = []
     problems = [
         _problem_of(lambda: found.append(read_job(fields, "r", "x"))),
         _problem_of(lambda: found.extend(read_job_page(fields, "r", 1).jobs)),
-        _problem_of(lambda: found.extend(read_executions(fields, "r"))),
+        _problem_of(lambda: found.append(read_created_job(fields, "r", 1))),
+        _problem_of(lambda: found.extend(read_executions(fields, "r", "x"))),
+        _problem_of(lambda: found.append(read_execution(fields, "r", "x"))),
+        _problem_of(lambda: found.extend(_parts(read_created_executions(fields, "r", "x")))),
     ]
     for problem in problems:
         assert problem is None or (problem.code, problem.delivery) == ("UnreadableAnswer", Delivery.UNKNOWN)
