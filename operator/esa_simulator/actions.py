@@ -2,21 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from esa_simulator import errors
-from esa_simulator.progress import Job, reset
-from esa_simulator.state import Settings, State
+from esa_simulator.progress import Execution, Job, reset
+from esa_simulator.state import State
+from esa_simulator.urls import read_oss, sift
 from esa_simulator.wire import Body, beijing, execution_body, job_body
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an operation: by which account, with which parameters from query and form."""
+    """One call of an operation: by which account, with which parameters from query and form.
+
+    What was created within the last `lag` microseconds does not show yet; that is for what reads.
+    """
 
     state: State
     ali_uid: str
     params: Mapping[str, str]
+    lag: int = 0
 
     def required(self, name: str) -> str:
         """A parameter that must be there.
@@ -47,6 +51,10 @@ class Call:
         """The job that `Id` names; a missing one is as malformed as any other."""
         return self.state.job(self.ali_uid, self.params.get("Id", ""))
 
+    def shows(self, item: Job | Execution) -> bool:
+        """Whether what was created then shows already."""
+        return not self.lag or item.created <= self.state.clock.now() - self.lag
+
 
 Operation = Callable[[Call], Body]
 
@@ -58,7 +66,7 @@ def create_job(call: Call) -> Body:
     if way == "textBox":
         urls = call.params.get("UrlList", "").split("\n")
     elif way == "oss":
-        urls = _read_oss(call.params.get("OssUrl", ""), settings)
+        urls = read_oss(call.params.get("OssUrl", ""), settings)
     else:
         raise errors.invalid_parameter("InsertWay")
     urls = [url.strip() for url in urls if url.strip()]
@@ -69,7 +77,7 @@ def create_job(call: Call) -> Body:
         and len(state.of_site(call.ali_uid, site_id)) >= settings.max_jobs_per_site
     ):
         raise errors.site_is_full()
-    kept, domains, problems = _sift(urls, settings, site_id)
+    kept, domains, problems = sift(urls, settings, site_id)
     job = Job(
         id=state.new_id(), ali_uid=call.ali_uid, site_id=site_id, name=name, created=state.clock.now(), insert_way=way,
         domains=",".join(domains), error_info=",".join(problems), file_id=state.new_id(), url_count=kept,
@@ -81,48 +89,12 @@ def create_job(call: Call) -> Body:
     return job_body(job) | {"CreatedAt": beijing(job.created)}
 
 
-def _read_oss(address: str, settings: Settings) -> list[str]:
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise errors.missing_oss_url()
-    content = settings.oss_files.get(address)
-    if content is not None:
-        return content.split("\n")
-    return [f"https://www.example.com/{number}" for number in range(settings.oss_url_count)]
-
-
-def _sift(urls: list[str], settings: Settings, site_id: int) -> tuple[int, list[str], list[str]]:
-    """How many URLs are accepted, of which domains, and why others are not."""
-    accepted = settings.site_domains.get(str(site_id))
-    domains: dict[str, None] = {}
-    problems: dict[str, None] = {}
-    kept = 0
-    for url in urls:
-        host = _host_of(url)
-        if host is None:
-            problems["InvalidUrl"] = None
-        elif accepted is not None and not any(host == domain or host.endswith(f".{domain}") for domain in accepted):
-            problems["InvalidDomain"] = None
-        elif settings.url_quota is not None and kept >= settings.url_quota:
-            problems["QuotaExcess"] = None
-        else:
-            kept += 1
-            domains[host] = None
-    return kept, list(domains), list(problems)
-
-
-def _host_of(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return None
-    return host if parts.scheme in {"http", "https"} and url.isascii() and " " not in url else None
-
-
 def get_job(call: Call) -> Body:
     """GetScheduledPreloadJob."""
-    return job_body(call.job())
+    job = call.job()
+    if not call.shows(job):
+        raise errors.job_not_found()
+    return job_body(job)
 
 
 def list_jobs(call: Call) -> Body:
@@ -134,7 +106,7 @@ def list_jobs(call: Call) -> Body:
     if size < 1:
         raise errors.invalid_parameter("PageSize")
     size = min(size, call.state.settings.max_page_size)
-    jobs = call.state.of_site(call.ali_uid, site_id)
+    jobs = [job for job in call.state.of_site(call.ali_uid, site_id) if call.shows(job)]
     if "StartTime" in call.params:
         since = call.number("StartTime") * 1000
         jobs = [job for job in jobs if job.created >= since]
@@ -142,7 +114,10 @@ def list_jobs(call: Call) -> Body:
         until = call.number("EndTime") * 1000
         jobs = [job for job in jobs if job.created // 1000 * 1000 <= until]
     shown = jobs[(page - 1) * size : page * size]
-    bodies = [job_body(call.state.refreshed(job)) | {"ExecutionCount": len(job.executions)} for job in shown]
+    bodies = [
+        job_body(call.state.refreshed(job)) | {"ExecutionCount": sum(map(call.shows, job.executions.values()))}
+        for job in shown
+    ]
     return {"TotalCount": str(len(jobs)), "Jobs": bodies}
 
 
@@ -163,5 +138,6 @@ def reset_job(call: Call) -> Body:
 def list_executions(call: Call) -> Body:
     """ListScheduledPreloadExecutions: all of a job, without pages."""
     job = call.job()
-    bodies = [execution_body(execution, job.ali_uid) for execution in job.executions.values()]
+    shown = filter(call.shows, job.executions.values())
+    bodies = [execution_body(execution, job.ali_uid) for execution in shown]
     return {"Executions": bodies, "TotalCount": len(bodies)}

@@ -116,12 +116,12 @@ class Control:
             self.state.credentials[credential.access_key_id] = credential
 
     def add_faults(self, rules: list[Json]) -> list[int]:
-        """Put fault rules in force; their ids. A `limit` holds for ever unless `times` is given."""
+        """Put fault rules in force; their ids. A `limit` or `lag` holds for ever unless `times` is given."""
         built = []
         for item in rules:
             if item.get("kind") not in KINDS:
                 raise SeedError(f"kind must be one of {', '.join(KINDS)}")
-            defaults: dict[str, Json] = {"times": None} if item["kind"] == "limit" else {}
+            defaults: dict[str, Json] = {"times": None} if item["kind"] in {"limit", "lag"} else {}
             if item["kind"] == "garbage":
                 defaults["status"] = 200
             built.append(_build(Fault, defaults | _snake(item, Fault, without={"id", "hits"})))
@@ -133,8 +133,7 @@ class Control:
 
     def change_settings(self, changes: Mapping[str, Json]) -> Json:
         """Change settings; all of them as they are now. A new speed holds for executions created from then on."""
-        for name, value in _snake(changes, Settings).items():
-            setattr(self.state.settings, name, value)
+        self.state.change_settings(_snake(changes, Settings))
         return _camel(asdict(self.state.settings))
 
     def change_clock(self, changes: Mapping[str, Json]) -> Json:

@@ -73,15 +73,16 @@ def build_execution(state: State, job: Job, fields: Mapping[str, Any]) -> Execut
         raise errors.end_before_start()
     return Execution(
         id=state.new_id(), job_id=job.id, start=start, end=end, interval=interval, slice_len=slice_len,
-        period=period_of(interval, state.settings.speed), armed=now,
+        period=period_of(interval, state.settings.speed), armed=now, created=now,
     )  # fmt: skip
 
 
 def _positive(fields: Mapping[str, Any], name: str) -> int:
     if name not in fields or fields[name] in (None, ""):
         raise errors.missing_parameter(name)
+    given = fields[name]
     try:
-        value = int(fields[name])
+        value = 0 if isinstance(given, bool | float) else int(given)
     except (TypeError, ValueError):
         raise errors.invalid_parameter(name) from None
     if value < 1:

@@ -5,6 +5,7 @@ that ends the call wins, and the others of its sort wait for their turn.
 """
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections.abc import Iterable
@@ -14,12 +15,15 @@ from typing import Any, Literal
 from esa_simulator import errors
 from esa_simulator.errors import ConnectionCut, EsaError
 
-Kind = Literal["refuse", "throttle", "delay", "drop_before", "drop_after", "garbage", "hang", "override", "limit"]
+Kind = Literal[
+    "refuse", "throttle", "delay", "drop_before", "drop_after", "garbage", "hang", "override", "limit", "lag", "late"
+]
 When = Literal["before", "after"]
 KINDS: tuple[Kind, ...] = (
-    "refuse", "throttle", "delay", "drop_before", "drop_after", "garbage", "hang", "override", "limit",
+    "refuse", "throttle", "delay", "drop_before", "drop_after", "garbage", "hang", "override", "limit", "lag",
+    "late",
 )  # fmt: skip
-_ENDING = frozenset({"refuse", "throttle", "drop_before", "drop_after", "garbage", "limit"})
+_ENDING = frozenset({"refuse", "throttle", "drop_before", "drop_after", "garbage", "limit", "late"})
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +31,9 @@ class Fault:
     """One rule.
 
     Attributes:
-        kind: what goes wrong.
+        kind: what goes wrong. `lag`: what was created within the last `seconds` does not show in lists of jobs and of
+            executions, nor, if the rule is for it, in GetScheduledPreloadJob. `late`: no answer, and the work is done
+            `seconds` later or when the rule is lifted.
         action: only calls of this operation; None = all. The same for `job_id`, `access_key_id` and `ali_uid`.
         times: calls that it still hits; None = for ever.
         skip: matching calls that pass first.
@@ -37,7 +43,7 @@ class Fault:
         code: ESA error code, for refuse.
         message: text, for refuse.
         retry_after_ms: `x-acs-retry-after`, for refuse, throttle and limit.
-        seconds: length of a delay.
+        seconds: length of a delay, a lag, or until late work is done.
         body: for garbage, instead of an HTML page; `truncated` cuts the true answer (or an empty one) in the middle.
         fields: for override: merged into the answer.
         item_fields: for override: merged into each of Jobs, Executions, SuccessExecutions (of `job_id` only, if given).
@@ -93,7 +99,13 @@ class Plan:
 
     pauses: list[Fault] = field(default_factory=list)
     overrides: list[Fault] = field(default_factory=list)
+    lag: float = 0.0
     ending: Fault | None = None
+
+    @property
+    def late(self) -> Fault | None:
+        """The rule by which the call gets no answer and the work is done later, if there is one."""
+        return self.ending if self.ending is not None and self.ending.kind == "late" else None
 
     def ends(self, when: When) -> Garbage | None:
         """Raise or return how the call ends at this point; None if it goes on.
@@ -105,7 +117,7 @@ class Plan:
         fault = self.ending
         if fault is None:
             return None
-        if fault.kind in {"drop_before", "drop_after"}:
+        if fault.kind in {"drop_before", "drop_after", "late"}:
             if fault.kind == f"drop_{when}":
                 raise ConnectionCut
             return None
@@ -160,7 +172,7 @@ class Faults:
         return fault.id
 
     def clear(self, fault_id: int | None = None, *, abandon: bool = False) -> None:
-        """Lift one rule or all; calls that hang go on, or with `abandon` are cut where they are."""
+        """Lift one rule or all; calls that hang go on and late work is done, or with `abandon` both are dropped."""
         lifted = [rule for rule in self.rules if fault_id in {None, rule.id}]
         self.rules = [rule for rule in self.rules if rule not in lifted]
         if abandon:
@@ -183,6 +195,8 @@ class Faults:
                 plan.pauses.append(rule)
             elif rule.kind == "override":
                 plan.overrides.append(rule)
+            elif rule.kind == "lag":
+                plan.lag = max(plan.lag, rule.seconds)
             else:
                 plan.ending = rule
         return plan
@@ -217,6 +231,16 @@ class Faults:
             elif rule in self.rules:
                 await self._hang(rule)
 
+    async def linger(self, late: Fault) -> None:
+        """Wait until late work is to be done.
+
+        Raises:
+            ConnectionCut: it was abandoned
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(late.seconds):
+                await self._hang(late)
+
     async def _hang(self, rule: Fault) -> None:
         while rule in self.rules:
             await self._released.wait()
@@ -228,6 +252,8 @@ def _matches(rule: Fault, subject: Subject) -> bool:
     if rule.action not in {None, subject.action}:
         return False
     if rule.access_key_id not in {None, subject.access_key_id} or rule.ali_uid not in {None, subject.ali_uid}:
+        return False
+    if rule.kind == "lag" and rule.action is None and not subject.action.startswith("List"):
         return False
     of_items = rule.kind == "override" and bool(rule.item_fields)  # a list names no job; its items do
     return of_items or rule.job_id in {None, subject.job_id}

@@ -48,16 +48,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=Path, help="JSON file: settings, credentials, jobs, executions, faults", metavar="FILE"
     )
+    parser.add_argument(
+        "--oss-folder", type=Path, help="its files are the objects of every OSS bucket, by name", metavar="FOLDER"
+    )
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input is closed")
     return parser
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    if not options.speed > 0:
-        raise SeedError("--speed must be above 0")
     if options.port not in range(65536):
         raise SeedError("--port must be between 0 and 65535")
-    simulator = Simulator(host=options.host, port=options.port, settings=Settings(speed=options.speed))
+    simulator = Simulator(host=options.host, port=options.port, settings=_settings(options))
     credential = Credential(options.access_key_id, options.access_key_secret, DEFAULT_CREDENTIAL.ali_uid)
     simulator.state.credentials[credential.access_key_id] = credential
     if options.seed is not None:
@@ -66,6 +67,15 @@ async def _serve(options: argparse.Namespace) -> None:
         sys.stdout.write(f"esa-simulator ready at {simulator.url}\n")
         sys.stdout.flush()
         await _end(exit_with_stdin=options.exit_with_stdin)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    folder: Path | None = options.oss_folder
+    if not options.speed > 0:
+        raise SeedError("--speed must be above 0")
+    if folder is not None and not folder.is_dir():
+        raise SeedError(f"--oss-folder {folder} is no folder")
+    return Settings(speed=options.speed, oss_folder=None if folder is None else str(folder))
 
 
 async def _end(*, exit_with_stdin: bool) -> None:

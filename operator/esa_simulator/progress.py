@@ -25,6 +25,7 @@ class Execution:
         period: microseconds between two batches as they are played, i.e. the interval divided by the speed.
         armed: when it was created or started; it never opens before.
         next_batch: when the next batch is submitted; only meaningful while running.
+        created: when it was created; decides how long a list that lags hides it.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Execution:
     armed: int
     status: Status = "waiting"
     next_batch: int = 0
+    created: int = 0
 
     @property
     def opens(self) -> int:
@@ -70,37 +72,38 @@ def period_of(interval: int, speed: float) -> int:
     return max(1, round(interval * SECOND / speed))
 
 
-def advance(job: Job, now: int, *, unfinished: Status = "failed") -> None:
+def advance(job: Job, now: int, *, unfinished: Status = "failed", opens: bool = True) -> None:
     """Bring a job to a moment: windows open and close, batches are submitted.
 
     Args:
         job: changed in place.
         now: events up to and including this moment have happened.
         unfinished: what becomes of an execution whose window closes before all URLs are out; ESA does not document it.
+        opens: False keeps waiting executions from running, as on a site that is not active.
     """
     live = [execution for execution in job.executions.values() if execution.status in {"waiting", "running"}]
     if not live:
         return
-    while (boundary := _next_boundary(live, now)) is not None:
+    while (boundary := _next_boundary(live, now, opens=opens)) is not None:
         _submit(job, live, boundary - 1)
-        _cross(live, boundary, unfinished)
+        _cross(live, boundary, unfinished, opens=opens)
     _submit(job, live, now)
 
 
-def _next_boundary(live: Iterable[Execution], now: int) -> int | None:
-    boundaries = [moment for execution in live if (moment := _boundary_of(execution)) is not None and moment <= now]
-    return min(boundaries, default=None)
+def _next_boundary(live: Iterable[Execution], now: int, *, opens: bool) -> int | None:
+    moments = (_boundary_of(execution, opens=opens) for execution in live)
+    return min((moment for moment in moments if moment is not None and moment <= now), default=None)
 
 
-def _boundary_of(execution: Execution) -> int | None:
+def _boundary_of(execution: Execution, *, opens: bool) -> int | None:
     if execution.status == "waiting":
-        return execution.opens
+        return execution.opens if opens else execution.end
     return execution.end if execution.status == "running" else None
 
 
-def _cross(live: Iterable[Execution], boundary: int, unfinished: Status) -> None:
+def _cross(live: Iterable[Execution], boundary: int, unfinished: Status, *, opens: bool) -> None:
     for execution in live:
-        moment = _boundary_of(execution)
+        moment = _boundary_of(execution, opens=opens)
         if moment is None or moment > boundary:
             continue
         if execution.end is not None and execution.end <= boundary:
@@ -151,6 +154,13 @@ def arm(execution: Execution, now: int) -> None:
     """Let an execution wait for its window (again)."""
     execution.status = "waiting"
     execution.armed = now
+
+
+def rearm(job: Job, now: int) -> None:
+    """Let no waiting execution open before now."""
+    for execution in job.executions.values():
+        if execution.status == "waiting":
+            arm(execution, now)
 
 
 class Clock:

@@ -1,5 +1,7 @@
 """The simulator as an HTTP server: ESA's gateway at `/`, the control API under `/_sim/`."""
 
+import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -16,7 +18,7 @@ from esa_simulator.calls import Calls, Entry
 from esa_simulator.control import Control
 from esa_simulator.errors import ConnectionCut, EsaError
 from esa_simulator.execution_actions import OPERATIONS
-from esa_simulator.faults import Bucket, Faults, Garbage, Plan, Subject, override
+from esa_simulator.faults import Bucket, Fault, Faults, Garbage, Plan, Subject, override
 from esa_simulator.progress import SECOND, Clock
 from esa_simulator.signature import Credential, NonceMemory, SignedRequest, verify
 from esa_simulator.state import Settings, State
@@ -59,6 +61,7 @@ class Simulator:
         self._host, self._port, self._wall = host, port, wall
         self._nonces = NonceMemory()
         self._buckets: dict[str, Bucket] = {}
+        self._late: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -74,7 +77,7 @@ class Simulator:
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def stop(self) -> None:
-        """Cut what hangs and stop listening."""
+        """Cut what hangs, drop late work and stop listening."""
         self.faults.clear(abandon=True)
         if self._runner is not None:
             await self._runner.cleanup()
@@ -128,12 +131,27 @@ class Simulator:
             raise
         self._nonces.claim(entry.access_key_id, entry.nonce, self._wall())
         self._admit(credential, entry.action)
+        call = Call(self.state, entry.ali_uid, entry.params, round(plan.lag * SECOND))
+        if plan.late is not None:
+            self._do_later(plan.late, operation, call, entry)
+            raise ConnectionCut
         try:
-            body = operation(Call(self.state, entry.ali_uid, entry.params))
+            body = operation(call)
         except EsaError as error:
             return await self._after_work(plan, {}, error)
         entry.executed = True
         return await self._after_work(plan, override(body, plan.overrides), None)
+
+    def _do_later(self, late: Fault, operation: Operation, call: Call, entry: Entry) -> None:
+        async def work() -> None:
+            with contextlib.suppress(EsaError, ConnectionCut):  # nobody waits for the answer
+                await self.faults.linger(late)
+                operation(call)
+                entry.executed = True
+
+        task = asyncio.create_task(work())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
 
     async def _after_work(self, plan: Plan, body: Body, error: EsaError | None) -> Body | Garbage:
         """What comes between the work, which may have ended in an error, and its answer."""

@@ -5,10 +5,12 @@ import os
 import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from esa_simulator import errors
-from esa_simulator.progress import AfterReset, Clock, Execution, Job, Status, advance
+from esa_simulator.progress import AfterReset, Clock, Execution, Job, Status, advance, rearm
 from esa_simulator.signature import Credential
 
 DEFAULT_CREDENTIAL = Credential("simulator-key-id", "simulator-key-secret", "1000000000000001")
@@ -32,8 +34,10 @@ class Settings:
         retry_after_ms: told in `x-acs-retry-after` when that limit throttles; None = not told.
         url_quota: URLs of a new job above it are dropped with ErrorInfo QuotaExcess; None = no limit.
         site_domains: domains whose URLs a site accepts, others are dropped with InvalidDomain; absent site = all.
+        inactive_sites: sites that have not passed access verification: their executions never begin to run.
         oss_files: content of OSS objects by address.
-        oss_url_count: URLs of an OSS object that is not in `oss_files`.
+        oss_folder: folder whose files are the objects of every bucket, by name; an object without a file is missing.
+        oss_url_count: URLs of an OSS object that is not in `oss_files`, where there is no `oss_folder`.
     """
 
     speed: float = 1.0
@@ -46,7 +50,9 @@ class Settings:
     retry_after_ms: int | None = None
     url_quota: int | None = None
     site_domains: dict[str, list[str]] = field(default_factory=dict)
+    inactive_sites: list[int] = field(default_factory=list)
     oss_files: dict[str, str] = field(default_factory=dict)
+    oss_folder: str | None = None
     oss_url_count: int = 10
 
 
@@ -99,8 +105,21 @@ class State:
     def refreshed(self, job: Job) -> Job:
         """The same job, brought to the present."""
         if job.executions:
-            advance(job, self.clock.now(), unfinished=self.settings.unfinished)
+            opens = job.site_id not in self.settings.inactive_sites
+            advance(job, self.clock.now(), unfinished=self.settings.unfinished, opens=opens)
         return job
+
+    def change_settings(self, changes: Mapping[str, Any]) -> None:
+        """Change settings from now on; on a site that becomes active what waits may run from now on."""
+        inactive = set(self.settings.inactive_sites)
+        if inactive != set(changes.get("inactive_sites", inactive)):
+            for job in self.jobs.values():
+                self.refreshed(job)
+        for name, value in changes.items():
+            setattr(self.settings, name, value)
+        for job in self.jobs.values():
+            if job.site_id in inactive.difference(self.settings.inactive_sites):
+                rearm(job, self.clock.now())
 
     def job(self, ali_uid: str, job_id: str) -> Job:
         """An account's job.

@@ -1,7 +1,7 @@
 """The official client judges the simulator: unchanged, over HTTP, every operation."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,12 +9,11 @@ import pytest
 from alibabacloud_esa20240910 import models
 from alibabacloud_esa20240910.client import Client
 from alibabacloud_tea_openapi.exceptions import ClientException, ServerException, ThrottlingException
-from alibabacloud_tea_openapi.utils_models import Config
 
-from support.simulator import ACCESS_KEY_ID, ACCESS_KEY_SECRET, ALI_UID, SITE_ID, SimulatorProcess, job_id
+from support.sdk import URLS, a_window, body_of, client_of, code_of, created, executions_of, got, with_executions
+from support.simulator import ACCESS_KEY_ID, ALI_UID, SITE_ID, SimulatorProcess, job_id
 
 JOB = job_id(1)
-URLS = "https://www.example.com/a.js\nhttps://static.example.com/b.js\n"
 
 
 @pytest.fixture(scope="module")
@@ -33,57 +32,9 @@ def simulator(shared: SimulatorProcess) -> SimulatorProcess:
     return shared
 
 
-def client_of(
-    simulator: SimulatorProcess, key: str = ACCESS_KEY_ID, secret: str = ACCESS_KEY_SECRET, **more: str
-) -> Client:
-    endpoint = simulator.url.removeprefix("http://")
-    return Client(Config(access_key_id=key, access_key_secret=secret, endpoint=endpoint, protocol="http", **more))
-
-
 @pytest.fixture
 def client(simulator: SimulatorProcess) -> Client:
     return client_of(simulator)
-
-
-def body_of(answer: Any) -> Any:
-    assert answer.status_code == 200
-    assert answer.headers["x-acs-request-id"] == answer.body.request_id
-    return answer.body
-
-
-def created(client: Client, **more: Any) -> Any:
-    fields = {"insert_way": "textBox", "name": "nightly warm-up", "site_id": SITE_ID, "url_list": URLS} | more
-    return body_of(client.create_scheduled_preload_job(models.CreateScheduledPreloadJobRequest(**fields)))
-
-
-def got(client: Client, job: str) -> Any:
-    return body_of(client.get_scheduled_preload_job(models.GetScheduledPreloadJobRequest(id=job)))
-
-
-def code_of(call: Callable[[], object]) -> tuple[int, str]:
-    with pytest.raises(ClientException) as refused:
-        call()
-    return refused.value.status_code, refused.value.code
-
-
-def a_window(start: timedelta = timedelta(), length: timedelta = timedelta(hours=1), **more: Any) -> Any:
-    now = datetime.now(UTC)
-    fields = {
-        "start_time": (now + start).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "end_time": (now + start + length).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "interval": 60,
-        "slice_len": 1,
-    }
-    return models.CreateScheduledPreloadExecutionsRequestExecutions(**(fields | more))
-
-
-def with_executions(client: Client, job: str, *windows: Any) -> Any:
-    request = models.CreateScheduledPreloadExecutionsRequest(id=job, executions=list(windows))
-    return body_of(client.create_scheduled_preload_executions(request))
-
-
-def executions_of(client: Client, job: str) -> Any:
-    return body_of(client.list_scheduled_preload_executions(models.ListScheduledPreloadExecutionsRequest(id=job)))
 
 
 def test_a_created_job_is_read_back_with_all_fields(client: Client) -> None:
