@@ -84,11 +84,36 @@ def times_after(cron: str, zone: str, after: float) -> Iterator[float]:
         CronSimError: `cron_problem` has told why.
         ValueError: `zone_problem` has told why.
     """
+    rules = zone_of(zone)
     last = after
     try:
-        for moment in CronSim(fields_of(cron), datetime.fromtimestamp(after, UTC).astimezone(zone_of(zone))):
+        for moment in CronSim(fields_of(cron), datetime.fromtimestamp(after, UTC).astimezone(rules)):
             if (found := moment.timestamp()) > last:  # from a doubled hour cronsim starts at the first of the two
                 yield found
                 last = found
-    except (OverflowError, OSError):
+    except (OverflowError, ValueError, OSError):  # beyond the year 9999
         return
+
+
+def time_after(cron: str, zone: str, after: float) -> float | None:
+    """Return the first time of an expression later than a moment; None if there is none."""
+    return next(times_after(cron, zone, after), None)
+
+
+def latest_time(cron: str, zone: str, after: float, until: float) -> float | None:
+    """Return the last time of an expression later than `after` and not later than `until`; None if there is none.
+
+    It halves what is left of the span each time, so that a week of minutes takes 14 looks and not 10,080.
+    """
+    found = time_after(cron, zone, after)
+    if found is None or found > until:
+        return None
+    empty_from = until
+    while empty_from - found >= 60:  # times are whole minutes
+        middle = (found + empty_from) / 2
+        later = time_after(cron, zone, middle)
+        if later is not None and later <= until:
+            found = later
+        else:
+            empty_from = middle
+    return found
