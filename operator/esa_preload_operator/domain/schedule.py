@@ -1,4 +1,4 @@
-"""When a schedule asks for a reset. Its times are tokens like others, and only the outcome of a reset moves the base."""
+"""When a schedule asks for a reset. Its times are tokens like others; only the outcome of a reset moves the base."""
 
 import hashlib
 import math
