@@ -16,7 +16,7 @@ from esa_preload_operator.runtime.tracing import ENDPOINT, NoTraces, Traces, ope
 from support.otlp import attributes, receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from support.otlp import Receiver
 
@@ -40,6 +40,9 @@ class Refusing:
 
     async def write_status(self, ref: ObjectRef, version: str, status: Mapping[str, object]) -> Mapping[str, object]:
         raise VersionConflictError(f"{ref}: secret {version} {status}")
+
+    async def write_finalizers(self, ref: ObjectRef, version: str, finalizers: Sequence[str]) -> Mapping[str, object]:
+        raise VersionConflictError(f"{ref}: secret {version} {finalizers}")
 
 
 async def test_calls_reads_and_writes_are_spans_within_their_reconcile(collector: Receiver) -> None:

@@ -30,7 +30,7 @@ from support.lifecycle import NoLifecycle
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from esa_preload_operator.domain.ports import Involved
     from esa_preload_operator.domain.signing import Signing
@@ -71,6 +71,16 @@ class Fault:
 
 def ref_of(name: str, namespace: str = NAMESPACE) -> ObjectRef:
     return ObjectRef(namespace, name)
+
+
+@dataclass
+class FakeSources:
+    """ConfigMaps by namespace, name and key."""
+
+    texts: dict[tuple[str, str, str], str] = field(default_factory=dict)
+
+    async def read(self, namespace: str, name: str, key: str) -> str | None:
+        return self.texts.get((namespace, name, key))
 
 
 @dataclass
@@ -185,11 +195,24 @@ class FakeJobs:
             raise fault.error
         return stored
 
-    def _store(self, ref: ObjectRef, version: str, status: Mapping[str, Any]) -> Body:
+    async def write_finalizers(self, ref: ObjectRef, version: str, finalizers: Sequence[str]) -> Mapping[str, Any]:
+        self._check(ref, version)
+        meta = self.objects[ref]["metadata"]
+        meta["finalizers"] = list(finalizers)
+        self._touch("MODIFIED", ref)
+        stored = copy.deepcopy(self.objects[ref])
+        if "deletionTimestamp" in meta and not finalizers:
+            self.delete(ref)
+        return stored
+
+    def _check(self, ref: ObjectRef, version: str) -> None:
         if ref not in self.objects:
             raise ObjectGoneError(f"{ref}: not found")
         if version != self.objects[ref]["metadata"]["resourceVersion"]:
             raise VersionConflictError(f"{ref}: the object has been modified")
+
+    def _store(self, ref: ObjectRef, version: str, status: Mapping[str, Any]) -> Body:
+        self._check(ref, version)
         kept = {key: value for key, value in status.items() if key not in self.pruned}
         self.objects[ref]["status"] = copy.deepcopy(kept)
         self._touch("MODIFIED", ref)

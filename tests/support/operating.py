@@ -11,6 +11,7 @@ from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.steps import CredentialsChanged
 from esa_preload_operator.domain.values import Rules
 from esa_preload_operator.domain.view import View, view_of
+from esa_preload_operator.services.caller import Caller
 from esa_preload_operator.services.members import Members
 from esa_preload_operator.services.reconcile import Reconciler
 from esa_preload_operator.services.refresh import Refresher
@@ -27,6 +28,7 @@ from support.fakes import (
     FakeJobs,
     FakeLeadership,
     FakeObserver,
+    FakeSources,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Outside:
     accounts: FakeAccounts = field(default_factory=FakeAccounts)
     events: FakeEvents = field(default_factory=FakeEvents)
     observer: FakeObserver = field(default_factory=FakeObserver)
+    sources: FakeSources = field(default_factory=FakeSources)
 
     @property
     def esa(self) -> FakeAccount:
@@ -68,9 +71,8 @@ class Operator:
         """The resources that a worker had, in order."""
         self.refresher = Refresher(self.accounts, self.registry, self.clock, ACTIVE, IDLE, wake=self.wake)
         writer = Writer(self.jobs, self.events, self.observer, self.clock)
-        runner = Runner(
-            self.jobs, self.accounts, self.leadership, self.clock, writer, self.registry, resume=self._enqueue
-        )
+        caller = Caller(self.accounts, outside.sources, self.leadership, self.clock, resume=self._enqueue)
+        runner = Runner(self.jobs, caller, self.leadership, self.clock, writer, self.registry)
         members = Members(self.registry, self.refresher, self.clock, self.wake)
         self.reconciler = Reconciler(runner, Rules(owner="me", **rules), members)
 

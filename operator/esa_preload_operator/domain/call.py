@@ -18,8 +18,8 @@ from esa_preload_operator.domain.local import (
     settled,
 )
 from esa_preload_operator.domain.signing import Signing, is_valid
-from esa_preload_operator.domain.steps import CALLS_PER_RESET, Ask, Call, GetJob, Read, Step, Wait, Write
-from esa_preload_operator.domain.tokens import Tokens, without
+from esa_preload_operator.domain.steps import CALLS_PER_RESET, Ask, Call, Create, GetJob, Read, Step, Wait, Write
+from esa_preload_operator.domain.tokens import SCHEDULE_KEY, Tokens, token_time, without
 from esa_preload_operator.domain.values import Moment, Phase, ResetState, Rules
 from esa_preload_operator.domain.view import View, requested
 
@@ -31,8 +31,15 @@ NOT_SENT: Final = "NotSent"
 """Code of the problem that says: the sender itself decided not to send, as it was too late or no longer leads."""
 
 
-def may_send(step: Call, now_monotonic: float, leads_until: float) -> bool:
-    """Return whether the call may still leave: asked right before the first byte, with no await in between."""
+def may_send(step: Call | Create, now_monotonic: float, leads_until: float, wall: float = float("inf")) -> bool:
+    """Return whether the call may still leave: asked right before the first byte, with no await in between.
+
+    A scheduled reset does not leave before its time (`wall`, epoch seconds), should the clock have been set back.
+    """
+    if isinstance(step, Call):
+        scheduled = token_time(dict(step.intent.tokens).get(SCHEDULE_KEY, ""))
+        if scheduled is not None and len(step.intent.tokens) == 1 and wall < scheduled:
+            return False
     return now_monotonic <= step.not_after and now_monotonic < leads_until
 
 
@@ -55,10 +62,20 @@ def store_answer(
     if not isinstance(answer, Answered) or view.damaged:
         return local, None
     if view.reset == answer.intent or _wiped(view, answer.intent):
+        if view.owned is not None and is_gone(answer.result):
+            return local, writes.hold_open(view, _GONE.format(answer.intent.job_id))
         return local, writes.outcome(view, answer, now)
     if not fresh:  # an older version may have been seen: only a read tells that the intent is another one's now
         return local, Read()
     return replace(local, call=IDLE), None
+
+
+_GONE: Final = "ESA job {} does not exist any more; the new one submits every URL"
+
+
+def is_gone(result: object) -> bool:
+    """Return whether ESA has answered that a job does not exist."""
+    return isinstance(result, Problem) and result.reason is Reason.JOB_NOT_FOUND
 
 
 def _wiped(view: View, intent: ResetState) -> bool:
@@ -82,6 +99,10 @@ def recover(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
         return local, Wait(local.reset_backoff.not_before, exclusive=True)
     if not fresh:
         return local, Read()
+    if view.owned is not None and view.job_id != intent.job_id:
+        return local, writes.hold_open(view, _GONE.format(intent.job_id))
+    if view.owned is not None and local.seen.job_id == view.job_id and is_gone(local.seen.problem):
+        return local, writes.hold_open(view, _GONE.format(intent.job_id))
     if view.job_id != intent.job_id:
         message = f"the resource is about job {view.job_id} now; the call about job {intent.job_id} is not repeated"
         return local, writes.withdraw(view, now, message)
@@ -123,8 +144,11 @@ class Claim:
     again: bool = False
 
 
-def after_look(base: Settled, look: Look, now: Moment, rules: Rules) -> Claim | Write | Orphaned:
-    """Return what to store after the look that precedes a call, or the orphan whose call is not repeated yet."""
+def after_look(base: Settled, look: Look, now: Moment, rules: Rules, obstacle: str = "") -> Claim | Write | Orphaned:
+    """Return what to store after the look that precedes a call, or the orphan whose call is not repeated yet.
+
+    `obstacle` says why a call is not repeated although it is not proved: it holds the request instead.
+    """
     view, before = look.view, look.view.reset
     wanted = requested(view)
     first = replace(writes.intent(view, wanted, look.job, now, rules), signing=look.signing)
@@ -135,6 +159,8 @@ def after_look(base: Settled, look: Look, now: Moment, rules: Rules) -> Claim | 
         return writes.confirmed(view, before, look.job, now)
     if not wanted:
         return writes.withdraw(view, now, _WITHDRAWN)
+    if obstacle:
+        return writes.hold_open(view, f"the answer to attempt {before.attempts} was lost, and {obstacle}")
     again = before.signing if can_send_again(before, wanted, look.signing, now, rules) else None
     orphan = base if isinstance(base, Orphaned) else None
     if orphan is not None and again is None and now.monotonic < repeats_at(orphan, rules):

@@ -26,8 +26,10 @@ class State(enum.Enum):
 
     READY = "can be reset"
     HELD = "a reset waits for minResetInterval"
+    SUSPENDED = "rests until spec.suspend is false"
     RESETTING = "a reset is under way"
     PENDING = "not looked at yet"
+    CREATING = "the job is created, replaced or deleted"
     WAITING = "retried automatically: throttled, ESA is away, an outcome is not known"
     BLOCKED = "needs the account's owner: permission, credentials, quota"
     STALLED = "needs a change of the resource"
@@ -59,6 +61,8 @@ BLOCKING: Final = frozenset(
         Reason.QUOTA_EXCEEDED,
         Reason.ACCOUNT_UNUSABLE,
         Reason.ESA_ERROR,
+        Reason.SOURCE_NOT_FOUND,
+        Reason.WINDOW_REFUSED,
     }
 )
 """Reasons of a blocked resource: they tell it from one that is retried automatically, whose conditions are alike."""
@@ -71,6 +75,8 @@ TABLE: Final[dict[State, Row]] = {
     State.READY: Row("True", "False", "False", "Current", "Healthy"),
     State.RESETTING: Row("True", "True", "False", "InProgress", "Progressing"),
     State.HELD: Row("True", "False", "False", "Current", "Healthy"),
+    State.SUSPENDED: Row("True", "False", "False", "Current", "Suspended"),
+    State.CREATING: Row("False", "True", "False", "InProgress", "Progressing"),
     State.WAITING: Row("False", "True", "False", "InProgress", "Progressing"),
     State.BLOCKED: Row("False", "True", "False", "InProgress", "Degraded"),
     State.STALLED: Row("False", "False", "True", "Failed", "Degraded"),

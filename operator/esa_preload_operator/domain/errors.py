@@ -64,6 +64,18 @@ class Reason(enum.StrEnum):
     RESET_FAILED = "ResetFailed"
     STALE_TOKEN = "StaleToken"  # noqa: S105 - a reason, no password
     URLS_REJECTED = "UrlsRejected"
+    CREATING = "Creating"
+    REPLACING = "Replacing"
+    SUSPENDED = "Suspended"
+    DELETING = "Deleting"
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    JOB_CREATED = "JobCreated"
+    JOB_REPLACED = "JobReplaced"
+    JOB_DELETED = "JobDeleted"
+    WINDOW_REFUSED = "WindowRefused"
+    SCHEDULE_SKIPPED = "ScheduleSkipped"
+    EFFECTIVE = "Effective"
+    NO_ACTIVE_EXECUTION = "NoActiveExecution"
 
 
 @dataclass(frozen=True, slots=True)

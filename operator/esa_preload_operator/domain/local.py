@@ -1,11 +1,14 @@
 """What this process alone knows of one resource; a crash loses it, and nothing depends on it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from esa_preload_operator.domain.errors import Problem
-from esa_preload_operator.domain.esa import EsaJob
-from esa_preload_operator.domain.steps import Write
+from esa_preload_operator.domain.esa import EsaJob, Execution, NewExecution, NewJob
+from esa_preload_operator.domain.recorded import Creating
+from esa_preload_operator.domain.source import BadUrls, Content
+from esa_preload_operator.domain.steps import Command, Query, Write
 from esa_preload_operator.domain.values import Backoff, ResetState
 from esa_preload_operator.domain.view import View
 
@@ -47,7 +50,22 @@ class Answered:
     """The call was a signed request that had been sent before, and only this one was answered."""
 
 
-Settled = Idle | Orphaned | Unsent | Answered
+@dataclass(frozen=True, slots=True)
+class NotCreated:
+    """This process has written the intent of a create, and knows that nothing was sent for it."""
+
+    intent: Creating
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The definite answer to a create; it is kept until its outcome is stored."""
+
+    intent: Creating
+    result: EsaJob | Problem
+
+
+Settled = Idle | Orphaned | Unsent | Answered | NotCreated | Made
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +108,72 @@ class Storing:
     then: Settled
 
 
-OpenCall = Settled | Looking | Claiming | Calling | Storing
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """ESA or the API server was asked about something other than the progress of the job."""
+
+    view: View
+    query: Query
+    base: Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """A command is on its way."""
+
+    view: View
+    command: Command
+    base: Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Announcing:
+    """The intent of a create is being written."""
+
+    write: Write
+    intent: Creating
+    new: NewJob
+    base: Settled
+    begun: float
+
+
+@dataclass(frozen=True, slots=True)
+class Creates:
+    """A create is on its way."""
+
+    view: View
+    intent: Creating
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The call that opens windows is on its way."""
+
+    view: View
+    wanted: tuple[NewExecution, ...]
+    base: Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Finalizing:
+    """The finalizer is being added or removed."""
+
+    view: View
+    base: Settled
+
+
+OpenCall = (
+    Settled | Looking | Claiming | Calling | Storing | Asking | Doing | Announcing | Creates | Opening | Finalizing
+)
 IDLE: Final = Idle()
 
 
 def settled(call: OpenCall) -> Settled:
     """Return what remains of an open call if its present step came to nothing."""
     match call:
-        case Looking(base=base) | Claiming(base=base) | Storing(base=base):
-            return base
-        case Calling():
+        case Looking() | Claiming() | Storing() | Asking() | Doing() | Announcing() | Opening() | Finalizing():
+            return call.base
+        case Calling() | Creates():
             return IDLE
         case _:
             return call
@@ -132,6 +206,73 @@ class Seen:
     """When the job was last looked at, called or stored, on the monotonic clock: older lists tell nothing."""
 
 
+_NEVER_FAILED: Final = Backoff()
+
+
+@dataclass(frozen=True, slots=True)
+class Executions:
+    """The executions of a job as ESA listed them, brought up to date by this process's own commands since."""
+
+    job_id: str
+    items: tuple[Execution, ...]
+    touched: bool = False
+    """A command has changed something since, which only another list proves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """How a kind of work fares: how often it failed in a row, and with what."""
+
+    backoff: Backoff = _NEVER_FAILED
+    problem: Problem | None = None
+
+
+NO_ATTEMPTS: Final = Attempts()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What this process knows of its own work at ESA, beyond resets. A crash loses it."""
+
+    generation: int = 0
+    """The `metadata.generation` that refusals and the list of URLs belong to."""
+    unknown_at: float = float("-inf")
+    """When the answer to a create, a command or the opening of windows was lost last, on the monotonic clock."""
+    made_at: float = float("-inf")
+    """When the job was created, on the monotonic clock: until then lists and looks may not show it."""
+    source: Content | BadUrls | None = None
+    """The list of URLs as the ConfigMap held it last."""
+    surplus: tuple[str, ...] = ()
+    """Jobs of this resource that a list showed and the status does not record."""
+    executions: Executions | None = None
+    acted: bool = False
+    """Commands were carried out since the windows were at rest last."""
+    repairs: Backoff = _NEVER_FAILED
+    """How often windows had to be brought in line again, although neither the spec nor a reset asked for it."""
+    suspected: bool = False
+    """Something does not fit what the status says of the windows."""
+    refusals: Mapping[NewExecution, str] = field(default_factory=dict)
+    """Executions that ESA refused when they were to be opened last, and why."""
+    altered: Mapping[NewExecution, str] = field(default_factory=dict)
+    """Executions that ESA opened with other times than it was sent, and the ids that they have."""
+    stubborn: tuple[tuple[str, NewExecution], ...] = ()
+    """Ids of executions and what they were updated to: if a list still differs, it is told and not repeated."""
+    deleted: frozenset[str] = frozenset()
+    """Jobs whose deletion ESA has confirmed."""
+    absent: bool = False
+    """A complete list, made when nothing could be on the wire, has shown no job of this resource."""
+    create: Attempts = NO_ATTEMPTS
+    windows: Attempts = NO_ATTEMPTS
+    removal: Attempts = NO_ATTEMPTS
+    site: Attempts = NO_ATTEMPTS
+    """Lists of the site that recovery and deletion ask for."""
+    skip_base: float | None = None
+    """The last scheduled time dealt with when people were told of skipped ones."""
+
+
+NO_WORK: Final = Work()
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """Since when this process knows the last reset, on the monotonic clock: nothing is held longer from then on."""
@@ -140,7 +281,6 @@ class Held:
     since: float
 
 
-_NEVER_FAILED: Final = Backoff()
 _NOTHING_SEEN: Final = Seen()
 
 
@@ -153,6 +293,7 @@ class LocalState:
     seen: Seen = _NOTHING_SEEN
     claimed: bool = False
     """Another resource acts on the same job."""
+    work: Work = NO_WORK
     reset_backoff: Backoff = _NEVER_FAILED
     look_backoff: Backoff = _NEVER_FAILED
     write_backoff: Backoff = _NEVER_FAILED

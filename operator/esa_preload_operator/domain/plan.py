@@ -9,25 +9,50 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from esa_preload_operator.domain import call, reset, upkeep
+from esa_preload_operator.domain import (
+    answers,
+    call,
+    create,
+    removal,
+    reset,
+    scheduling,
+    suspend,
+    upkeep,
+    windows,
+    work,
+)
 from esa_preload_operator.domain.conditions import Finding, State, worst
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
+from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.local import (
+    Announcing,
     Answered,
+    Asking,
     Calling,
     Claiming,
+    Creates,
+    Doing,
+    Finalizing,
     LocalState,
     Looking,
+    NotCreated,
+    Opening,
     Orphaned,
+    Settled,
     Storing,
     Unsent,
     settled,
 )
+from esa_preload_operator.domain.recorded import Recorded
 from esa_preload_operator.domain.retry import failed_again, lost_write_delay
-from esa_preload_operator.domain.status import is_kept, is_news
+from esa_preload_operator.domain.status import is_kept, is_news, job_id_after
 from esa_preload_operator.domain.steps import (
+    Admit,
     Call,
     Conflicted,
+    Create,
+    Done,
+    Finalizer,
     Input,
     Observed,
     Read,
@@ -58,7 +83,7 @@ def advance(local: LocalState, happened: Input, now: Moment, rules: Rules) -> Ne
         case Told():
             return upkeep.learn(local, happened), Read()
         case Stored(view):
-            return _after_write(local, view, now, rules)
+            return _after_write(upkeep.about(local, view), view, now, rules)
         case Conflicted():
             return replace(local, call=settled(local.call), write_backoff=Backoff()), Read()
         case WriteLost(retry_after):
@@ -90,14 +115,21 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, *, fresh: boo
         local = replace(local, hinted=view.hints)
         if view.hints:
             return local, Tell(view, Notice(Reason.REQUEST_IGNORED, "; ".join(view.hints), warning=True))
-    local, step = _consult(local, view, now, rules, fresh=fresh)
-    if isinstance(step, Write):
-        return _begin_write(local, step, rules)
-    if not isinstance(step, Wait):
-        return local, step
+    view = scheduling.with_due(view, now.wall)
+    local, step = _consult(work.for_spec(local, view), view, now, rules, fresh=fresh)
+    match step:
+        case Write():
+            return _begin_write(local, step, rules)
+        case Finalizer():
+            return replace(local, call=Finalizing(view, settled(local.call))), step
+        case Wait():
+            pass
+        case _:
+            return local, step
     job = local.seen.job if not view.damaged else None
     report = _sealed(Write(view, view.reset, view.handled, view.newest, job=job), local, rules)
-    if not view.deleting and not local.mute and is_news(report):
+    speaks = not view.deleting or removal.finding(local, view) is not None
+    if speaks and not local.mute and is_news(report):
         return _begin_write(local, report, rules)
     if local.seen.job is not None:  # the status says all of it
         local = replace(local, seen=replace(local.seen, job=None))
@@ -121,7 +153,8 @@ def _consult(local: LocalState, view: View, now: Moment, rules: Rules, *, fresh:
 def _blocked(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> tuple[LocalState, Step | None]:
     """Wait while nothing may be done: the resource is being deleted, can't be read, or is another one's business."""
     del now, fresh
-    nothing = view.deleting or view.damaged or view.invalid or lacking(local, rules) or local.claimed
+    unreadable = view.damaged or view.invalid or view.problem is not None
+    nothing = view.deleting or unreadable or lacking(local, rules) or local.claimed
     return local, Wait(exclusive=True) if nothing else None
 
 
@@ -130,7 +163,24 @@ def lacking(local: LocalState, rules: Rules) -> str:
     return rules.crd_lacks or local.pruned
 
 
-CONCERNS: Final[tuple[Concern, ...]] = (call.store_answer, _blocked, call.recover, reset.plan, upkeep.plan)
+CONCERNS: Final[tuple[Concern, ...]] = (
+    call.store_answer,
+    create.store_answer,
+    removal.deletion,
+    _blocked,
+    removal.finalizer,
+    create.recover,
+    call.recover,
+    scheduling.note,
+    suspend.plan,
+    create.missing,
+    create.plan,
+    reset.plan,
+    windows.plan,
+    removal.retired,
+    upkeep.plan,
+)
+"""In this order: the first step wins, so what stands first goes before what stands later."""
 
 
 def _begin_write(local: LocalState, write: Write, rules: Rules) -> Next:
@@ -151,15 +201,25 @@ def _sealed(write: Write, local: LocalState, rules: Rules) -> Write:
 
 def assess(write: Write, local: LocalState, rules: Rules) -> Finding | None:
     """Return the worst of what the concerns find; None if nothing is known that the status does not say."""
-    view = replace(write.view, reset=write.reset, handled=write.handled)
-    works = upkeep.finding(local, view)
+    view = replace(write.view, reset=write.reset, handled=write.handled, job_id=job_id_after(write))
+    if write.recorded is not None:
+        view = replace(view, recorded=write.recorded)
+    works = _works(write, local, view)
     ready = works is not None and works.state is State.READY
     about_reset = reset.finding(view, works=ready)
     found = [about_reset, works] if ready else [works, about_reset]  # of a job that works the last request is told
+    found += [create.finding(local, view), windows.finding(local), removal.finding(local, view), suspend.finding(view)]
     decided = worst([*_obstacles(local, view, rules), *(finding for finding in found if finding is not None)])
     if works is None and decided is not None and decided.state in _GOOD:
         return None
     return decided
+
+
+def _works(write: Write, local: LocalState, view: View) -> Finding | None:
+    """Return what is known of the job; of one that was just made its answer tells."""
+    if view.job_id != write.view.job_id and view.job_id:
+        return Finding(State.READY, Reason.READY, upkeep.CAN_BE_RESET.format(view.job_id))
+    return upkeep.finding(local, view) if view.job_id else None
 
 
 _GOOD: Final = frozenset({State.READY, State.HELD, State.RESETTING})
@@ -174,6 +234,9 @@ def _obstacles(local: LocalState, view: View, rules: Rules) -> list[Finding]:
         found.append(Finding(State.STALLED, Reason.CRD_OUTDATED, _OUTDATED.format(lacking(local, rules))))
     if view.invalid:
         found.append(Finding(State.STALLED, Reason.INVALID_SPEC, f"InvalidSpec: cannot read {view.invalid}"))
+    elif view.problem is not None:
+        said = f"InvalidSpec: {view.problem.field}: {view.problem.message}"
+        found.append(Finding(State.STALLED, Reason.INVALID_SPEC, said))
     if local.claimed:
         message = f"spec.jobId {view.job_id} belongs to an older resource; delete one of the two resources"
         found.append(Finding(State.STALLED, Reason.JOB_CLAIMED, message))
@@ -194,6 +257,12 @@ def _after_write(local: LocalState, view: View, now: Moment, rules: Rules) -> Ne
     if local.write_backoff.failures:
         local = replace(local, write_backoff=Backoff())
     match local.call:
+        case Announcing(write, intent, new, _, begun):
+            if not is_kept(write, view):
+                local = replace(local, call=NotCreated(intent), pruned=_pruned(write, view))
+                return plan(local, view, now, rules, fresh=True)
+            not_after = begun + rules.deadline - rules.request_timeout
+            return replace(local, call=Creates(view, intent)), Create(intent, new, not_after)
         case Claiming(write, intent, _, begun, again):
             seen = upkeep.stored(local.seen, write, now)
             if not is_kept(write, view):
@@ -219,8 +288,22 @@ def _pruned(write: Write, view: View) -> str:
         "status.reset": write.reset != view.reset,
         "status.handledResets": write.handled != view.handled,
         "status.handledTimes": write.newest != view.newest,
+        **_pruned_work(write.recorded, view.recorded),
     }
     return ", ".join(name for name, is_lost in lost.items() if is_lost) or "status.lastResetTime"
+
+
+def _pruned_work(written: Recorded | None, kept: Recorded) -> dict[str, bool]:
+    if written is None:
+        return {}
+    return {
+        "status.jobId": written.job_id != kept.job_id,
+        "status.source": written.source != kept.source,
+        "status.creating": written.creating != kept.creating,
+        "status.retiredJobs": written.retired != kept.retired,
+        "status.executions": written.windows != kept.windows,
+        "status.scheduleSeen": written.schedule_seen != kept.schedule_seen,
+    }
 
 
 def _after_lost_write(local: LocalState, now: Moment, retry_after: float) -> Next:
@@ -228,7 +311,13 @@ def _after_lost_write(local: LocalState, now: Moment, retry_after: float) -> Nex
 
     The first time the next read tells at once what was stored; an API server that keeps failing is given time.
     """
-    base = Unsent(local.call.intent) if isinstance(local.call, Claiming) else settled(local.call)
+    match local.call:
+        case Claiming(intent=reset_intent):
+            base: Settled = Unsent(reset_intent)
+        case Announcing(intent=create_intent):
+            base = NotCreated(create_intent)
+        case _:
+            base = settled(local.call)
     failures = local.write_backoff.failures + 1
     delay = max(retry_after, lost_write_delay(failures))
     backoff = Backoff(failures, now.monotonic + delay if delay else 0.0)
@@ -238,6 +327,23 @@ def _after_lost_write(local: LocalState, now: Moment, retry_after: float) -> Nex
 def _after_answer(local: LocalState, happened: Returned, now: Moment, rules: Rules) -> Next:
     result = happened.result
     match local.call:
+        case Asking(view, query) as asked:
+            local = answers.after_question(local, asked, result, now)
+            announced = create.announce(local, view, now) if isinstance(query, Admit) and result == Done() else None
+            if announced is not None:
+                announcing, write = announced
+                write = _sealed(write, local, rules)
+                return replace(local, call=replace(announcing, write=write)), write
+            return plan(local, view, now, rules, fresh=True)
+        case Doing(view) as done:
+            return plan(answers.after_command(local, done, result, now), view, now, rules, fresh=True)
+        case Creates(view) as created:
+            return plan(answers.after_create(local, created, result, now), view, now, rules, fresh=True)
+        case Opening(view) as opening:
+            return plan(answers.after_opening(local, opening, result, now), view, now, rules, fresh=True)
+    if not isinstance(result, EsaJob | Problem):
+        return local, Read()
+    match local.call:
         case Looking(view, base, resets):
             seen = upkeep.saw(local.seen, result, now)
             if isinstance(result, Problem):
@@ -246,7 +352,8 @@ def _after_answer(local: LocalState, happened: Returned, now: Moment, rules: Rul
             local = replace(local, call=base, seen=seen, look_backoff=Backoff())
             if not resets:
                 return plan(local, view, now, rules, fresh=True)
-            decided = call.after_look(base, call.Look(view, result, happened.signing), now, rules)
+            obstacle = _obstacle(local, view)
+            decided = call.after_look(base, call.Look(view, result, happened.signing), now, rules, obstacle)
             if isinstance(decided, Write):
                 return _begin_write(local, decided, rules)
             if isinstance(decided, Orphaned):
@@ -267,11 +374,18 @@ def _after_answer(local: LocalState, happened: Returned, now: Moment, rules: Rul
             return local, Read()
 
 
+def _obstacle(local: LocalState, view: View) -> str:
+    """Return why a call whose answer was lost is not to be made again."""
+    if view.suspended:
+        return "spec.suspend is true"
+    return "the list of URLs is another one now" if create.blocks_reset(local, view) else ""
+
+
 def _after_failed_look(
     local: LocalState, view: View, problem: Problem, now: Moment, rules: Rules, *, resets: bool
 ) -> Next:
     local = replace(local, look_backoff=failed_again(local.look_backoff, problem, now))
-    if resets:
+    if resets and not (view.owned is not None and call.is_gone(problem)):
         local = replace(local, reset_backoff=failed_again(local.reset_backoff, problem, now))
         write = reset.after_failed_look(view, problem, now)
         if write is not None:

@@ -141,12 +141,35 @@ class Accounts(Protocol):
         ...
 
 
+class Sources(Protocol):
+    """Lists of URLs that stand in ConfigMaps."""
+
+    async def read(self, namespace: str, name: str, key: str) -> str | None:
+        """Return the text under a key of a ConfigMap; None if there is no such ConfigMap, or no such key in it.
+
+        Raises:
+            StoreUnavailableError: nothing is known.
+        """
+        ...
+
+
 SECRET_VALUE_LIMIT: Final = 5464
 """Characters in base64 of one value of a Secret with credentials: 4 kB; an STS token has about one."""
 
 
 class JobStore(Protocol):
     """The resources in the API server."""
+
+    async def write_finalizers(self, ref: ObjectRef, version: str, finalizers: Sequence[str]) -> Mapping[str, Any]:
+        """Replace the finalizers if the object is still of that version; return the object as it was stored.
+
+        An object that is being deleted and has none left is gone with this write.
+
+        Raises:
+            VersionConflictError, ObjectGoneError, WriteRefusedError: nothing was stored.
+            WriteUnknownError: it may have been stored.
+        """
+        ...
 
     async def read(self, ref: ObjectRef) -> Mapping[str, Any] | None:
         """Return the object as JSON, or None if there is none.

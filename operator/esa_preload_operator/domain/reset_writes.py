@@ -7,19 +7,27 @@ from esa_preload_operator.domain.cleaning import cut, format_micro_time, format_
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.local import Answered, Orphaned
+from esa_preload_operator.domain.recorded import Recorded
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.steps import Write
-from esa_preload_operator.domain.tokens import Tokens, handled_after, newest_after, without
+from esa_preload_operator.domain.tokens import SCHEDULE_KEY, Tokens, handled_after, newest_after, without
 from esa_preload_operator.domain.values import Moment, Notice, Phase, ResetState, Rules
 from esa_preload_operator.domain.view import View
+from esa_preload_operator.domain.windows import on_reset
 
 TRIGGER: Final = "Annotation"
+SCHEDULED: Final = "Schedule"
 _MAX_MESSAGE: Final = 1024
 
 
 def _write(view: View, reset: ResetState | None, handled: Tokens, opened: Tokens = ()) -> Write:
     """Return a write of the protocol; `opened` are tokens that ask although they were handled."""
     return Write(view, reset, handled, newest_after(without(view.handled, opened), view.newest, handled))
+
+
+def trigger(tokens: Tokens) -> str:
+    """Return what asks for a reset: a schedule, if nobody else does."""
+    return SCHEDULED if tokens and all(key == SCHEDULE_KEY for key, _ in tokens) else TRIGGER
 
 
 def attempt(view: View, tokens: Tokens) -> ResetState:
@@ -31,7 +39,7 @@ def attempt(view: View, tokens: Tokens) -> ResetState:
         phase=Phase.HELD,
         job_id=view.job_id,
         tokens=tokens,
-        trigger=TRIGGER,
+        trigger=trigger(tokens),
         generation=view.generation,
         attempts=before.attempts if before is not None and retried else 0,
         unproven=before.unproven if before is not None and retried and same else 0,
@@ -93,7 +101,8 @@ def outcome(view: View, answer: Answered, now: Moment) -> Write:
         message = f"ESA reset job {reset.job_id} for {name_tokens(reset.tokens)}{_request(result)}"
         job = result if reset.job_id == view.job_id else None  # the resource may be about another job by now
         write = _write(view, reset, _handled(view, reset))
-        return replace(write, job=job, notice=Notice(Reason.RESET_SUCCEEDED, message), outcome=Phase.SUCCEEDED)
+        notice = Notice(Reason.RESET_SUCCEEDED, message)
+        return replace(write, job=job, notice=notice, outcome=Phase.SUCCEEDED, recorded=_due_windows(view, now))
     if answer.intent.signing is not None:
         if result.delivery is Delivery.RECEIVED:
             said = "confirmed by nonce: ESA has already received the signed request whose answer was lost"
@@ -137,7 +146,15 @@ def confirmed(view: View, open_intent: ResetState, job: EsaJob, now: Moment) -> 
 def _confirmed(view: View, open_intent: ResetState, message: str, now: Moment, *, request_id: str = "") -> Write:
     reset = _ended(open_intent, Phase.SUCCEEDED, now, request_id=request_id, message=message)
     notice = Notice(Reason.RESET_CONFIRMED, f"ESA job {reset.job_id}, {name_tokens(reset.tokens)}: {message}")
-    return replace(_write(view, reset, _handled(view, reset)), notice=notice, outcome="Confirmed")
+    write = _write(view, reset, _handled(view, reset))
+    return replace(write, notice=notice, outcome="Confirmed", recorded=_due_windows(view, now))
+
+
+def _due_windows(view: View, now: Moment) -> Recorded | None:
+    """Return what is recorded once a reset was made: its `onReset` windows are due, in the same write."""
+    if not any(window.on_reset for window in view.windows):
+        return None
+    return replace(view.recorded, windows=on_reset(view, now))
 
 
 def _nonce_spent(view: View, open_intent: ResetState, problem: Problem) -> Write:
@@ -204,6 +221,19 @@ def hold(view: View, tokens: Tokens, due: float) -> Write:
     message = f"held by minResetInterval until {format_time(due)}"
     reset = replace(attempt(view, tokens), phase=Phase.HELD, message=message)
     return replace(_write(view, reset, _still_handled(view, tokens), tokens), due=due)
+
+
+def hold_suspended(view: View, tokens: Tokens) -> Write:
+    """Hold a request until the resource goes on."""
+    reset = replace(attempt(view, tokens), phase=Phase.HELD, message="held because spec.suspend is true")
+    return _write(view, reset, _still_handled(view, tokens), tokens)
+
+
+def hold_open(view: View, why: str) -> Write:
+    """Close an open intent without a call and unhandled: the request is held until it can be met in another way."""
+    before = view.reset or ResetState(phase=Phase.HELD, job_id=view.job_id)
+    reset = replace(before, phase=Phase.HELD, owner="", reason="", message=cut(why, _MAX_MESSAGE), signing=None)
+    return _write(view, reset, _still_handled(view, reset.tokens), reset.tokens)
 
 
 def forget(view: View) -> Write:

@@ -9,8 +9,6 @@ from esa_preload_operator.domain.cleaning import format_time, parse_time
 from esa_preload_operator.domain.cron import latest_time, time_after, times_after
 from esa_preload_operator.domain.spec import ScheduleSpec
 
-SCHEDULE_KEY: Final = "schedule"
-"""Key of the scheduled time in `status.handledResets`, beside those of the annotations."""
 MAX_SKIPPED: Final = 1000
 """As many skipped times are counted; a year of minutes would take seconds."""
 

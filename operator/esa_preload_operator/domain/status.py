@@ -6,11 +6,13 @@ from typing import Any, Final
 from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.conditions import judged, shows, urls_as_shown, with_urls
 from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.recorded import Creating, Recorded, WindowState
+from esa_preload_operator.domain.scheduling import next_reset
 from esa_preload_operator.domain.signing import Signing
 from esa_preload_operator.domain.steps import Write
 from esa_preload_operator.domain.values import Phase, ResetState
 from esa_preload_operator.domain.view import View
-from esa_preload_operator.resources.job import ResetStatus
+from esa_preload_operator.resources.job import ExecutionStatus, ResetStatus
 
 _FACTS: Final = tuple(name for name in EsaJob.__dataclass_fields__ if name not in {"id", "request_id"})
 _KEYS: Final = {"id": "jobId"} | {
@@ -18,6 +20,7 @@ _KEYS: Final = {"id": "jobId"} | {
     for name in (*_FACTS, "request_id")
 }
 _SHOWN_AT_ZERO: Final = frozenset({"task_submitted", "url_count", "url_submitted"})
+_WINDOW_KEYS: Final = frozenset(field.alias or name for name, field in ExecutionStatus.model_fields.items())
 _RESET_KEYS: Final = frozenset(field.alias or name for name, field in ResetStatus.model_fields.items())
 
 
@@ -31,15 +34,17 @@ def status_after(write: Write, wall: float) -> dict[str, Any]:
         status["handledResets"] = dict(write.handled)
     if write.newest != view.newest:
         _put(status, "handledTimes", dict(write.newest) or None)
+    if write.recorded is not None:
+        _put_recorded(status, write.recorded, view)
     if write.decides:
-        _put(status, "nextResetTime", format_time(write.due) if write.due is not None else None)
+        _put(status, "nextResetTime", _next_reset(write, wall))
         if made_a_reset(write):
             status["lastResetTime"] = write.reset.finished_at if write.reset is not None else None
     conditions = list(view.shown.conditions)
     if write.finding is not None:
         conditions = judged(conditions, write.finding, view.generation, now)
     if write.job is not None:
-        job = merged(view.shown.job, write.job, view.job_id)
+        job = merged(view.shown.job, write.job, job_id_after(write))
         conditions = with_urls(conditions, job, view.generation, now)
         for name, key in _KEYS.items():
             value = getattr(job, name)
@@ -60,7 +65,7 @@ def is_news(write: Write) -> bool:
         return True
     if write.job is None:
         return False
-    job = merged(view.shown.job, write.job, view.job_id)
+    job = merged(view.shown.job, write.job, job_id_after(write))
     return facts(job) != facts(view.shown.job) or not urls_as_shown(view.shown.conditions, job)
 
 
@@ -68,7 +73,64 @@ def is_kept(write: Write, stored: View) -> bool:
     """Return whether the API server has kept what later decisions rest on."""
     if write.decides and (stored.reset, stored.handled, stored.newest) != (write.reset, write.handled, write.newest):
         return False
+    if write.recorded is not None and stored.recorded != write.recorded:
+        return False
     return not made_a_reset(write) or stored.last_reset is not None
+
+
+def job_id_after(write: Write) -> str:
+    """Return the id of the resource's job once the write is stored."""
+    owned = write.view.owned is not None and write.recorded is not None
+    return write.recorded.job_id if owned and write.recorded is not None else write.view.job_id
+
+
+def _next_reset(write: Write, wall: float) -> str | None:
+    """Return when the next reset is made that is known of: a held one, or the next of the schedule."""
+    due = write.due if write.due is not None else next_reset(write.view, wall)
+    return format_time(due) if due is not None else None
+
+
+_JOB_FIELDS: Final = (*_KEYS.values(), "progress", "refreshedAt")
+
+
+def _put_recorded(status: dict[str, Any], recorded: Recorded, view: View) -> None:
+    """Put what is recorded of job and windows; what was shown of a job that is given up goes with it."""
+    if view.owned is not None and not recorded.job_id:
+        for key in _JOB_FIELDS:
+            status.pop(key, None)
+    _put(status, "source", recorded.source or None)
+    _put(status, "creating", _creating(recorded.creating))
+    _put(status, "retiredJobs", list(recorded.retired) or None)
+    known = {entry.get("name"): entry for entry in view.status.get("executions") or () if isinstance(entry, Mapping)}
+    entries = [_window(entry, known.get(entry.name, {})) for entry in recorded.windows]
+    _put(status, "executions", entries or None)
+    _put(status, "scheduleSeen", recorded.schedule_seen or None)
+
+
+def _creating(intent: Creating | None) -> dict[str, Any] | None:
+    if intent is None:
+        return None
+    named = {"name": intent.name, "source": intent.source, "since": intent.since}
+    return named | ({"tokens": dict(intent.tokens)} if intent.tokens else {})
+
+
+def _window(entry: WindowState, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry for the status; fields that this version does not know stay."""
+    known: dict[str, Any] = {"name": entry.name, "state": entry.state}
+    if entry.id:
+        known["id"] = entry.id
+    if entry.sent is not None:
+        known |= {
+            "startTime": format_time(entry.sent.start),
+            "endTime": format_time(entry.sent.end),
+            "intervalSeconds": entry.sent.interval_seconds,
+            "sliceLen": entry.sent.slice_len,
+        }
+    if entry.stopped:
+        known["stopped"] = True
+    if entry.message:
+        known["message"] = entry.message
+    return {key: value for key, value in before.items() if key not in _WINDOW_KEYS} | known
 
 
 def made_a_reset(write: Write) -> bool:

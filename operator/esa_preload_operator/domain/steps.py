@@ -5,8 +5,19 @@ from typing import Final
 
 from esa_preload_operator.domain.conditions import Finding
 from esa_preload_operator.domain.errors import Problem
-from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.esa import (
+    CreatedExecutions,
+    EsaJob,
+    Execution,
+    ExecutionChange,
+    JobListing,
+    NewExecution,
+    NewJob,
+)
+from esa_preload_operator.domain.recorded import Creating, Recorded
 from esa_preload_operator.domain.signing import Signing
+from esa_preload_operator.domain.source import BadUrls, Content
+from esa_preload_operator.domain.spec import ConfigMapSource
 from esa_preload_operator.domain.tokens import Tokens
 from esa_preload_operator.domain.values import Notice, ResetState
 from esa_preload_operator.domain.view import View
@@ -28,14 +39,40 @@ class GetJob:
     """Calls that leave together under the account's rate: the look, and the reset that may follow."""
 
 
-Query = GetJob
+@dataclass(frozen=True, slots=True)
+class ListSite:
+    """All pages of ListScheduledPreloadJobs."""
+
+    site_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListExecutions:
+    """ListScheduledPreloadExecutions."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSource:
+    """Read the list of URLs from a ConfigMap in the namespace of the resource."""
+
+    source: ConfigMapSource
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Wait until a call may leave under the account's rate: an intent is written only then."""
+
+
+Query = GetJob | ListSite | ListExecutions | ReadSource | Admit
 CALLS_PER_RESET: Final = 2
 """The look and the reset, which leave together under the account's rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask ESA, without changing anything."""
+    """Ask ESA or the API server, without changing anything."""
 
     query: Query
 
@@ -59,11 +96,15 @@ class Write:
     """When a held reset will be made, in epoch seconds."""
     undecidable: bool = False
     """It announces a call that may be a second reset."""
+    recorded: Recorded | None = None
+    """What the status is to record of job and windows; None leaves it as it is."""
 
     @property
     def decides(self) -> bool:
         """Whether it changes what later decisions rest on, so that the stored status must show it."""
         view = self.view
+        if self.recorded is not None and self.recorded != view.recorded:
+            return True
         return (self.reset, self.handled, self.newest) != (view.reset, view.handled, view.newest)
 
 
@@ -73,6 +114,77 @@ class Call:
 
     intent: ResetState
     not_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Call CreateScheduledPreloadJob once, if it leaves no later than `not_after` on the monotonic clock."""
+
+    intent: Creating
+    new: NewJob
+    not_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Call CreateScheduledPreloadExecutions once, for executions whose identity the status records."""
+
+    job_id: str
+    wanted: tuple[NewExecution, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """DeleteScheduledPreloadJob."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteExecution:
+    """DeleteScheduledPreloadExecution."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartExecution:
+    """StartScheduledPreloadExecution."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopExecution:
+    """StopScheduledPreloadExecution."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateExecution:
+    """UpdateScheduledPreloadExecution."""
+
+    id: str
+    change: ExecutionChange
+
+
+Command = DeleteJob | DeleteExecution | StartExecution | StopExecution | UpdateExecution
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Carry out a command that may be repeated: an object that does not exist is a success."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Finalizer:
+    """Add or remove the operator's finalizer, on condition that the resource is still the version of `view`."""
+
+    view: View
+    present: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +204,7 @@ class Tell:
     notice: Notice
 
 
-Step = Read | Ask | Write | Call | Tell | Wait
+Step = Read | Ask | Write | Call | Create | Open | Do | Finalizer | Tell | Wait
 
 
 # Inputs.
@@ -118,6 +230,23 @@ class JobTold:
 @dataclass(frozen=True, slots=True)
 class JobMissing:
     """The list of the site lacks the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class SurplusListed:
+    """The list of the site shows jobs that carry the identity of this resource and that it does not record."""
+
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsSuspected:
+    """Something in the list of the site does not fit what the status says of the windows, or it was long ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanged:
+    """The ConfigMap with the URLs may hold others now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +278,18 @@ class TurnCame:
     """The turn under the account's rate has come, for which it was to wait long."""
 
 
-Fact = CrdChanged | TurnCame | JobTold | JobMissing | SiteFailed | SiteListed | CredentialsChanged
+Fact = (
+    CrdChanged
+    | TurnCame
+    | JobTold
+    | JobMissing
+    | SiteFailed
+    | SiteListed
+    | SurplusListed
+    | WindowsSuspected
+    | SourceChanged
+    | CredentialsChanged
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +331,24 @@ class WriteRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """A command was carried out; `execution` is what it left, None if there is none any more."""
+
+    execution: Execution | None = None
+
+
+Result = EsaJob | Problem | JobListing | tuple[Execution, ...] | CreatedExecutions | Content | BadUrls | Done
+"""`EsaJob` for GetJob, Call and Create, a tuple of executions for ListExecutions."""
+
+
+@dataclass(frozen=True, slots=True)
 class Returned:
-    """What became of a question or a call.
+    """What became of a question, a call or a command.
 
     `signing` is new, for a call that may follow a look, and None where intents don't name it.
     """
 
-    result: EsaJob | Problem
+    result: Result
     signing: Signing | None = None
 
 

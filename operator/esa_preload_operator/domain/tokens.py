@@ -11,6 +11,8 @@ from esa_preload_operator.resources.job import RESET_KEYS
 Tokens = tuple[tuple[str, str], ...]
 """Annotation keys and tokens, sorted by key: a mapping that can be compared and kept."""
 
+SCHEDULE_KEY: Final = "schedule"
+"""The key under which a scheduled time is a token: no annotation has it."""
 MAX_TOKEN: Final = 256
 """Bytes of a token that the status shows as it is; a longer one is shown as its SHA-256."""
 

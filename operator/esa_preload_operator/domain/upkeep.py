@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from esa_preload_operator.domain import work
 from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.conditions import Finding, State, finding_of
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
@@ -17,16 +18,20 @@ from esa_preload_operator.domain.steps import (
     JobTold,
     SiteFailed,
     SiteListed,
+    SourceChanged,
     Step,
+    SurplusListed,
     Told,
     TurnCame,
     Wait,
+    WindowsSuspected,
     Write,
 )
 from esa_preload_operator.domain.values import Backoff, Moment, Phase, Rules
 from esa_preload_operator.domain.view import View
 
 _AT_ONCE: Final = Backoff()
+CAN_BE_RESET: Final = "ESA job {} can be reset"
 
 
 def about(local: LocalState, view: View) -> LocalState:
@@ -34,8 +39,9 @@ def about(local: LocalState, view: View) -> LocalState:
     seen = local.seen
     if (seen.job_id, seen.secret) == (view.job_id, view.secret):
         return local
-    fresh = Seen(view.job_id, view.secret, distrusted=seen.job_id != "")
-    return replace(local, seen=fresh, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
+    known = seen.job_id != "" and (view.owned is None or seen.secret != view.secret)
+    fresh = Seen(view.job_id, view.secret, distrusted=known)
+    return replace(work.renewed(local), seen=fresh, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
 
 
 def learn(local: LocalState, told: Told) -> LocalState:
@@ -44,7 +50,10 @@ def learn(local: LocalState, told: Told) -> LocalState:
     if isinstance(told.fact, CrdChanged):
         return replace(local, pruned="", mute=False)
     if isinstance(told.fact, TurnCame):
-        return replace(local, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
+        return replace(work.renewed(local), look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
+    if isinstance(told.fact, SourceChanged):
+        fresh = work.renewed(local)
+        return replace(fresh, work=replace(fresh.work, source=None))
     if (told.job_id, told.secret) != (seen.job_id, seen.secret):
         return local
     old = told.began < seen.changed_at
@@ -60,7 +69,11 @@ def learn(local: LocalState, told: Told) -> LocalState:
             seen = replace(seen, site=None)
         case CredentialsChanged():
             seen = replace(seen, problem=None, site=None)
-            return replace(local, seen=seen, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
+            return replace(work.renewed(local), seen=seen, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
+        case WindowsSuspected():
+            return replace(local, work=replace(local.work, suspected=True))
+        case SurplusListed(job_ids) if not old:
+            return replace(local, work=replace(local.work, surplus=job_ids))
     return replace(local, seen=seen)
 
 
@@ -81,7 +94,7 @@ def stored(seen: Seen, write: Write, now: Moment) -> Seen:
 def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> tuple[LocalState, Step | None]:
     """Look at the job if neither the status nor anything told since says that it works."""
     del rules, fresh
-    if not needs_verification(local, view):
+    if not view.job_id or not needs_verification(local, view):
         return local, None
     if now.monotonic < local.look_backoff.not_before:
         return local, Wait(local.look_backoff.not_before)
@@ -115,7 +128,7 @@ def finding(local: LocalState, view: View) -> Finding | None:
         return finding_of(seen.problem)
     if not (seen.works or _is_trusted(seen, view)):
         return None
-    can = f"ESA job {view.job_id} can be reset"
+    can = CAN_BE_RESET.format(view.job_id)
     if seen.site is None:
         return Finding(State.READY, Reason.READY, can)
     if seen.site.error_class is not ErrorClass.TRANSIENT:

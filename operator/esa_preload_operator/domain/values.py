@@ -2,7 +2,6 @@
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from esa_preload_operator.domain.errors import Reason
@@ -52,35 +51,6 @@ class ResetState:
 
 
 @dataclass(frozen=True, slots=True)
-class Creating:
-    """`status.creating` as a value: an intent to create a job, which a call may follow, or has followed."""
-
-    name: str
-    """Of the job in ESA: it stands for one call and one source."""
-    source: str
-    """Hash of the source."""
-    tokens: Tokens = ()
-    since: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WindowState:
-    """An entry of `status.executions` as a value. Times are whole seconds in UTC."""
-
-    name: str
-    id: str = ""
-    """Of the execution in ESA; empty as long as it is not known."""
-    state: str = ""
-    start: datetime | None = None
-    end: datetime | None = None
-    interval_seconds: int = 0
-    slice_len: int = 0
-    stopped: bool = False
-    """By the operator, to be started again."""
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Moment:
     """The clocks, read once for one step: `wall` in epoch seconds, `monotonic` in seconds."""
 
@@ -88,6 +58,8 @@ class Moment:
     monotonic: float
     jitter: float = 0.5
     """A random number from 0 to 1."""
+    unique: int = 0
+    """A random number of 32 bits, for a name that no other call has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +70,10 @@ class Rules:
     """Pod and start id: a restarted container is another owner."""
     request_timeout: float = 10.0
     network_grace: float = 5.0
+    list_grace: float = 15.0
+    """For how long lists may not show what was just created (UNKNOWN for ESA)."""
+    leading_since: float = float("-inf")
+    """When this process became the leader, on the monotonic clock."""
     stale_token_after: float = 3600.0
     min_interval: float = 0.0
     confirm_by_progress: bool = True
@@ -112,6 +88,11 @@ class Rules:
     def deadline(self) -> float:
         """Seconds after which a call that belongs to an intent is over, answered or not."""
         return self.request_timeout + self.network_grace
+
+    @property
+    def quiet(self) -> float:
+        """Seconds after which nothing that another process, or a lost call, has sent is still on its way."""
+        return self.deadline + self.list_grace
 
 
 @dataclass(frozen=True, slots=True)

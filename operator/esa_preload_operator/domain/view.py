@@ -9,10 +9,14 @@ from pydantic import ValidationError
 from esa_preload_operator.domain.cleaning import parse_time
 from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import Reason
-from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.esa import EsaJob, NewExecution
 from esa_preload_operator.domain.hints import ignored_requests
+from esa_preload_operator.domain.recorded import NOTHING_RECORDED, Creating, Recorded, WindowState
 from esa_preload_operator.domain.signing import Signing
+from esa_preload_operator.domain.source import BadUrls, Content, content_of
 from esa_preload_operator.domain.spec import (
+    ConfigMapSource,
+    DeletionPolicy,
     Owned,
     ScheduleSpec,
     SpecProblem,
@@ -23,10 +27,18 @@ from esa_preload_operator.domain.spec import (
     spec_problem,
     windows_of,
 )
-from esa_preload_operator.domain.tokens import Tokens, asked_tokens, satisfied, without
-from esa_preload_operator.domain.values import Creating, Phase, ResetState, WindowState
+from esa_preload_operator.domain.tokens import SCHEDULE_KEY, Tokens, asked_tokens, satisfied, without
+from esa_preload_operator.domain.values import Phase, ResetState
 from esa_preload_operator.resources.durations import parse_duration
-from esa_preload_operator.resources.job import Condition, ExecutionStatus, Metadata, ResetStatus, SigningStatus, Status
+from esa_preload_operator.resources.job import (
+    FINALIZER,
+    Condition,
+    ExecutionStatus,
+    Metadata,
+    ResetStatus,
+    SigningStatus,
+    Status,
+)
 from esa_preload_operator.resources.spec import Spec
 
 _MAX_FIELDS: Final = 5
@@ -67,6 +79,7 @@ class View:
     observed: int | None = None
     """The generation that the status was written for."""
     asked: Tokens = ()
+    """What the annotations ask for, and the scheduled time that is due."""
     handled: Tokens = ()
     newest: Tokens = ()
     """Newest times that were handled, of keys whose handled token is another one now."""
@@ -84,14 +97,11 @@ class View:
     """Fields of the spec that can't be read."""
     problem: SpecProblem | None = None
     """What is wrong with a spec that can be read."""
-    source: str = ""
-    """Hash of the source that the job was made from."""
-    creating: Creating | None = None
-    retired: tuple[str, ...] = ()
-    """Jobs to delete."""
-    executions: tuple[WindowState, ...] = ()
-    """The windows as the status keeps them."""
-    schedule_seen: str = ""
+    source: Content | BadUrls | None = None
+    """The wanted list of URLs, where the spec holds it; one in a ConfigMap is read when it is needed."""
+    recorded: Recorded = NOTHING_RECORDED
+    """What the status records of the operator's own work."""
+    finalizers: tuple[str, ...] = ()
     damaged: str = ""
     """Fields of the status that can't be read: such a status is never replaced."""
     hints: tuple[str, ...] = ()
@@ -99,6 +109,21 @@ class View:
     shown: Shown = _NOTHING_SHOWN
     status: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """The status as it is stored: a write keeps the fields that this version does not know."""
+
+    @property
+    def finalized(self) -> bool:
+        """Whether the resource waits for the operator before it is gone."""
+        return FINALIZER in self.finalizers
+
+    @property
+    def keeps_job(self) -> bool:
+        """Whether the job outlives its resource: it was adopted, or is to be retained."""
+        return self.owned is None or self.owned.deletion_policy is DeletionPolicy.RETAIN
+
+    @property
+    def annotated(self) -> Tokens:
+        """What the annotations alone ask for."""
+        return tuple(entry for entry in self.asked if entry[0] != SCHEDULE_KEY)
 
     @property
     def changed(self) -> bool:
@@ -142,10 +167,11 @@ def view_of(body: Mapping[str, Any]) -> View:
     raw = body.get("status") or {}
     spec, invalid = _spec(body)
     status, damaged = _status(raw)
+    owned = owned_of(spec, meta)
     return View(
         uid=meta.uid,
         version=int(meta.resource_version),
-        job_id=spec.job_id or "",
+        job_id=spec.job_id or (status.job_id or "" if owned is not None else ""),
         secret=spec.credentials_secret_ref.name if spec.credentials_secret_ref is not None else None,
         generation=meta.generation,
         observed=status.observed_generation,
@@ -157,17 +183,15 @@ def view_of(body: Mapping[str, Any]) -> View:
         last_reset=parse_time(status.last_reset_time),
         min_interval=_interval(spec.min_reset_interval),
         deleting=meta.deletion_timestamp is not None,
-        owned=owned_of(spec, meta),
+        owned=owned,
         windows=windows_of(spec),
         schedule=schedule_of(spec),
         suspended=spec.suspend,
-        invalid=invalid or ("" if spec.job_id else "spec.jobId"),  # as long as no job is created
+        invalid=invalid,
         problem=None if invalid else spec_problem(spec),
-        source=status.source or "",
-        creating=_creating_of(status),
-        retired=tuple(status.retired_jobs),
-        executions=tuple(_window_of(each) for each in status.executions),
-        schedule_seen=status.schedule_seen or "",
+        source=_source_of(owned),
+        recorded=_recorded_of(status),
+        finalizers=tuple(meta.finalizers),
         damaged=damaged,
         hints=ignored_requests(meta.annotations, meta.labels),
         shown=Shown(_job_of(status), status.refreshed_at or "", tuple(status.conditions)),
@@ -250,25 +274,32 @@ def _signing_of(signing: SigningStatus | None) -> Signing | None:
     return None if signing is None else Signing(nonce=signing.nonce, date=signing.date, signer=signing.signer)
 
 
-def _creating_of(status: Status) -> Creating | None:
+def _source_of(owned: Owned | None) -> Content | BadUrls | None:
+    source = owned.source if owned is not None else None
+    return None if source is None or isinstance(source, ConfigMapSource) else content_of(source)
+
+
+def _recorded_of(status: Status) -> Recorded:
     creating = status.creating
-    if creating is None or not creating.name:
-        return None
-    return Creating(creating.name, creating.source, tuple(sorted(creating.tokens.items())), creating.since)
+    return Recorded(
+        job_id=status.job_id or "",
+        source=status.source or "",
+        creating=None
+        if creating is None or not creating.name
+        else Creating(creating.name, creating.source, tuple(sorted(creating.tokens.items())), creating.since),
+        retired=tuple(status.retired_jobs),
+        windows=tuple(_window_of(each) for each in status.executions),
+        schedule_seen=status.schedule_seen or "",
+    )
 
 
 def _window_of(each: ExecutionStatus) -> WindowState:
-    return WindowState(
-        name=each.name,
-        id=each.id,
-        state=each.state,
-        start=instant(each.start_time),
-        end=instant(each.end_time),
-        interval_seconds=each.interval_seconds or 0,
-        slice_len=each.slice_len or 0,
-        stopped=bool(each.stopped),
-        message=each.message,
-    )
+    start, end = instant(each.start_time), instant(each.end_time)
+    sent = None
+    if start is not None and end is not None:
+        interval, length = each.interval_seconds or 0, each.slice_len or 0
+        sent = NewExecution(int(start.timestamp()), int(end.timestamp()), interval, length)
+    return WindowState(each.name, sent, each.id, each.state, bool(each.stopped), each.message)
 
 
 def _job_of(status: Status) -> EsaJob:

@@ -1,7 +1,7 @@
 """The resources in the API server: read one, replace the status of one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from esa_preload_operator.domain.errors import (
@@ -13,6 +13,8 @@ from esa_preload_operator.domain.errors import (
 )
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.k8s.connection import (
+    JSON,
+    MERGE_PATCH,
     Answer,
     AnswerLostError,
     Connection,
@@ -53,6 +55,16 @@ class JobRepository:
             raise StoreUnavailableError(f"{ref}: {answer.explanation}", retry_after=answer.retry_after)
         return answer.body
 
+    async def write_finalizers(self, ref: ObjectRef, version: str, finalizers: Sequence[str]) -> Mapping[str, Any]:
+        """Replace the finalizers if the object is still of that version; return the object as it was stored.
+
+        Raises:
+            VersionConflictError, ObjectGoneError, WriteRefusedError: nothing was stored.
+            WriteUnknownError: it may have been stored.
+        """
+        patch = {"metadata": {"resourceVersion": version, "finalizers": list(finalizers)}}
+        return await self._write(ref, "PATCH", job_path(ref), patch, content_type=MERGE_PATCH)
+
     async def write_status(self, ref: ObjectRef, version: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
         """Replace the whole status if the object is still of that version; return the object as it was stored.
 
@@ -71,12 +83,18 @@ class JobRepository:
             "metadata": {"name": ref.name, "namespace": ref.namespace, "resourceVersion": version},
             "status": status,
         }
+        return await self._write(ref, "PUT", f"{job_path(ref)}/status", replacement)
+
+    async def _write(
+        self, ref: ObjectRef, method: str, path: str, body: Mapping[str, Any], content_type: str = JSON
+    ) -> Mapping[str, Any]:
         try:
             answer = await self._connection.request(
-                "PUT",
-                f"{job_path(ref)}/status",
-                replacement,
+                method,
+                path,
+                body,
                 query={"fieldManager": FIELD_MANAGER},
+                content_type=content_type,
                 timeout=self._timeout,
             )
         except NotSentError as error:

@@ -23,6 +23,8 @@ CATEGORY: Final = "esa"
 
 RESET_KEY: Final = "resetRequested"
 RESET_KEY_PREFIXED: Final = f"{GROUP}/resetRequested"
+FINALIZER: Final = f"{GROUP}/job"
+"""Keeps a resource until the ESA job that was created for it is deleted."""
 RESET_KEYS: Final = (RESET_KEY, RESET_KEY_PREFIXED)
 """The annotations that ask for a reset; the short one is for people, the prefixed one for tools."""
 
@@ -96,7 +98,7 @@ class ExecutionStatus(Part):
     state: str = Field(
         default="",
         description="ESA's word (waiting, running, finished, failed or stopped), Pending (not opened yet), Missed (its "
-        "end passed before it was opened) or Refused (by ESA, see the message).",
+        "end passed before it was opened), Refused (by ESA, see the message) or Suspended.",
     )
     start_time: str = Field(default="", description="When the window opens, RFC 3339.")
     end_time: str = Field(default="", description="When the window closes, RFC 3339.")
@@ -232,6 +234,7 @@ class Metadata(Part):
     generation: int = 0
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
+    finalizers: list[str] = Field(default_factory=list)
     annotations: dict[str, str] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
 

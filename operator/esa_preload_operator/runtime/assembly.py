@@ -18,6 +18,7 @@ from esa_preload_operator.esa.egress import Egress, read_egress
 from esa_preload_operator.esa.endpoint import resolve_endpoint
 from esa_preload_operator.esa.own import OwnCredentials
 from esa_preload_operator.esa.transport import Connections
+from esa_preload_operator.k8s.config_maps import ConfigMapSources
 from esa_preload_operator.k8s.connection import Connection, connect
 from esa_preload_operator.k8s.events import EventRecorder
 from esa_preload_operator.k8s.jobs import JobRepository
@@ -30,6 +31,7 @@ from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
 from esa_preload_operator.runtime.settings import Settings, SettingsError
 from esa_preload_operator.runtime.tracing import open_traces
+from esa_preload_operator.services.caller import Caller
 from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.members import Members
 from esa_preload_operator.services.reconcile import Reconciler
@@ -94,7 +96,11 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
     writer = Writer(jobs, events, metrics, clock)
     registry = Registry()
     resume, wake = (functools.partial(queue.add, urgent=urgent) for urgent in (True, False))
-    runner = Runner(jobs, accounts, leadership, clock, writer, registry, resume=resume)
+    sources = ConfigMapSources(
+        connection, settings.namespaces or None, lambda namespace, name: members.source_changed(namespace, name)
+    )
+    caller = Caller(accounts, sources, leadership, clock, resume=resume)
+    runner = Runner(jobs, caller, leadership, clock, writer, registry)
     refresher = Refresher(accounts, registry, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
     members = Members(registry, refresher, clock, wake)
     reconciler = Reconciler(runner, rules_of(settings, identity), members)

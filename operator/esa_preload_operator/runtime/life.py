@@ -69,6 +69,7 @@ async def _takes_the_lead(app: App) -> bool:
 async def _lead(app: App, watch: Watch) -> None:
     """Work until told to stop or until a part fails, then drain and end the process."""
     app.health.leading = True
+    app.reconciler.leads()
     app.health.watch_seen()
     logger.info("leading as %s", app.identity)
     keeper = None

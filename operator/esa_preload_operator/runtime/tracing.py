@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from esa_preload_operator.domain.ports import JobStore, ObjectRef
@@ -113,6 +113,10 @@ class _TracedStore:
         phase = (status.get("reset") or {}).get("phase") or ""
         with self._traces.span("write status", _attributes(ref) | {"esa.reset.phase": phase}):
             return await self._store.write_status(ref, version, status)
+
+    async def write_finalizers(self, ref: ObjectRef, version: str, finalizers: Sequence[str]) -> Mapping[str, Any]:
+        with self._traces.span("write finalizers", _attributes(ref)):
+            return await self._store.write_finalizers(ref, version, finalizers)
 
 
 def _attributes(ref: ObjectRef) -> dict[str, str]:

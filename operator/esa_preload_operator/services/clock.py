@@ -7,7 +7,7 @@ from esa_preload_operator.domain.values import Moment
 
 
 class Clock:
-    """Wall and monotonic clock, and chance for jitter."""
+    """Wall and monotonic clock, and chance for jitter and names."""
 
     def monotonic(self) -> float:
         """Return seconds on the monotonic clock."""
@@ -19,4 +19,9 @@ class Clock:
 
     def now(self) -> Moment:
         """Read all of them once."""
-        return Moment(wall=time.time(), monotonic=time.monotonic(), jitter=random.random())  # noqa: S311 - jitter
+        return Moment(
+            wall=time.time(),
+            monotonic=time.monotonic(),
+            jitter=random.random(),  # noqa: S311 - jitter
+            unique=random.getrandbits(32),
+        )

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from esa_preload_operator.domain.ports import ObjectRef
-from esa_preload_operator.domain.steps import CrdChanged, Fact, Told
+from esa_preload_operator.domain.spec import ConfigMapSource
+from esa_preload_operator.domain.steps import CrdChanged, Fact, SourceChanged, Told
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.refresh import Refresher
@@ -24,14 +25,27 @@ class Members:
     def upsert(self, ref: ObjectRef, view: View) -> TrackedResource:
         """Return what is known of a resource, anew if another object has taken the name."""
         tracked = self.registry.get(ref)
-        if tracked is not None and (tracked.uid != view.uid or tracked.job_id != view.job_id):
+        if tracked is not None and (tracked.uid != view.uid or tracked.creates != (view.owned is not None)):
             self.forget(ref)  # its deletion was not seen
             tracked = None
         if tracked is None:
-            tracked = self.registry.put(TrackedResource(ref, view.uid, view.created, view.job_id))
+            new = TrackedResource(ref, view.uid, view.created, view.job_id, creates=view.owned is not None)
+            tracked = self.registry.put(new)
+        self._move(tracked, view)
         self._confirm(tracked, view)
         tracked.version = max(tracked.version, view.version)
+        source = view.owned.source if view.owned is not None else None
+        tracked.source = source.name if isinstance(source, ConfigMapSource) else ""
         return tracked
+
+    def _move(self, tracked: TrackedResource, view: View) -> None:
+        """Let a resource be about the job that its status names now, and wake who acts on the former one."""
+        if tracked.job_id == view.job_id:
+            return
+        heir = self.registry.move(tracked, view.job_id)
+        tracked.confirmed = False
+        if heir is not None:
+            self.wake(heir.ref)
 
     def forget(self, ref: ObjectRef) -> None:
         """Forget a resource that is gone, and wake the one that acts on its job now."""
@@ -53,6 +67,7 @@ class Members:
         if view.deleting:
             self.refresher.untrack(tracked.ref)
             return
+        self._move(tracked, view)
         self._confirm(tracked, view)
         self.refresher.track(tracked, view)
 
@@ -69,6 +84,12 @@ class Members:
         """Let the next turn of a resource take in a fact."""
         tracked.told = (*tracked.told, Told(fact, tracked.job_id, tracked.secret, self.clock.monotonic()))
         self.wake(tracked.ref)
+
+    def source_changed(self, namespace: str, name: str) -> None:
+        """Tell the resources whose list of URLs stands in a ConfigMap that it may be another one now."""
+        for tracked in self.registry:
+            if tracked.ref.namespace == namespace and tracked.source == name:
+                self.tell(tracked, SourceChanged())
 
     def crd_changed(self, *, everybody: bool) -> None:
         """Tell those for whom another CRD makes a difference."""

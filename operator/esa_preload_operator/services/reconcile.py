@@ -8,8 +8,9 @@ from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.steps import Read, Wait
 from esa_preload_operator.domain.values import Rules
 from esa_preload_operator.domain.view import View
+from esa_preload_operator.services.caller import Turn
 from esa_preload_operator.services.members import Members
-from esa_preload_operator.services.runner import LeadershipLostError, Runner, Turn
+from esa_preload_operator.services.runner import LeadershipLostError, Runner
 from esa_preload_operator.services.writer import GoneError
 
 
@@ -87,6 +88,10 @@ class Reconciler:
             await self.runner.run(turn, Read(), lambda: self.rules)
         else:
             await self.runner.run(turn, self.runner.observed(tracked, seen, fresh=False), lambda: self.rules)
+
+    def leads(self) -> None:
+        """Take in that this process leads from now on: calls of its predecessor may still be on the wire."""
+        self.rules = replace(self.rules, leading_since=self.runner.clock.monotonic())
 
     def crd_changed(self, lacks: str) -> None:
         """Take in which status fields the installed CRD does not keep."""

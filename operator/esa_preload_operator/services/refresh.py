@@ -3,17 +3,29 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import ErrorClass, EsaError, Problem, Reason
-from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.esa import EsaJob, JobListing, ListedJob
+from esa_preload_operator.domain.identity import UID, maker_of
 from esa_preload_operator.domain.ports import Accounts, EsaAccount, ObjectRef
+from esa_preload_operator.domain.removal import OwnJobs, own_jobs
 from esa_preload_operator.domain.retry import retry_delay
 from esa_preload_operator.domain.status import facts, merged
-from esa_preload_operator.domain.steps import Fact, JobMissing, JobTold, SiteFailed, SiteListed, Told
+from esa_preload_operator.domain.steps import (
+    Fact,
+    JobMissing,
+    JobTold,
+    SiteFailed,
+    SiteListed,
+    SurplusListed,
+    Told,
+    WindowsSuspected,
+)
 from esa_preload_operator.domain.values import Phase
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.services.clock import Clock
@@ -38,6 +50,14 @@ class Member:
     known: int
     """Hash of the facts that the status shows; 0 while it says that there is no job, so that any list of it is news."""
     rounds_left: int = 0
+    own: OwnJobs | None = None
+    """What tells its jobs in a list, if they are created for it."""
+    windows: int = 0
+    """Hash of what the status records of its windows; 0 if it has none that submit URLs or will."""
+    executions: int | None = None
+    """How many executions the list has shown since that was recorded."""
+    unseen: int = 0
+    """Lists since the executions were listed last."""
 
 
 @dataclass(slots=True)
@@ -99,6 +119,10 @@ class Refresher:
             member = group.members[tracked.ref] = Member(view.job_id, known, rounds)
         elif member.known != known:
             member.known, member.rounds_left = known, rounds
+        member.own = own_jobs(view)
+        windows = hash(view.recorded.windows) if any(entry.live for entry in view.recorded.windows) else 0
+        if member.windows != windows:
+            member.windows, member.executions, member.unseen = windows, None, 0
         if group.problem is not None:
             self._tell_failure(group, tracked)
 
@@ -157,7 +181,7 @@ class Refresher:
         except EsaError as error:
             self._failed(key, group, error.problem, begun)
         else:
-            self._succeeded(key, group, {job.id: job for job in listing.jobs}, begun)
+            self._succeeded(key, group, listing, begun)
         finally:
             group.running = False
             self._drop_if_empty(key)
@@ -182,14 +206,18 @@ class Refresher:
                 self.untrack(ref)
                 self._tell(ref, member, JobMissing(), key[1], self.clock.monotonic())
 
-    def _succeeded(self, key: GroupKey, group: Group, jobs: dict[str, EsaJob], begun: float) -> None:
+    def _succeeded(self, key: GroupKey, group: Group, listing: JobListing, begun: float) -> None:
         group.problem, group.failing_since, group.failures = None, None, 0
+        jobs = {job.id: job for job in listing.jobs}
+        made = _by_maker(listing)
         for ref, member in list(group.members.items()):
             member.rounds_left = max(0, member.rounds_left - 1)
             tracked = self.registry.get(ref)
             fact = _news(tracked, member, jobs.get(member.job_id)) if tracked is not None else None
             if fact is not None:
                 self._tell(ref, member, fact, key[1], begun)
+            for more in _more_news(member, jobs.get(member.job_id), made):
+                self._tell(ref, member, more, key[1], begun)
         active = any(member.rounds_left for member in group.members.values())
         now = self.clock.now()
         every = self.active_every if active else self.idle_every
@@ -228,6 +256,35 @@ class Refresher:
         if tracked is not None:
             tracked.told = (*tracked.told, Told(fact, member.job_id, secret, began))
             self.wake(ref)
+
+
+def _by_maker(listing: JobListing) -> Mapping[str, list[ListedJob]]:
+    """Return the created jobs of a complete list by the resource that their names tell; none of an incomplete one."""
+    found: dict[str, list[ListedJob]] = defaultdict(list)
+    for job in listing.jobs if listing.complete else ():
+        found[maker_of(job.name)].append(job)
+    return found
+
+
+def _more_news(member: Member, job: ListedJob | None, made: Mapping[str, list[ListedJob]]) -> Iterator[Fact]:
+    """Yield what a list tells beyond the job itself: jobs too many, and windows that do not fit."""
+    if member.own is not None:
+        surplus = member.own.surplus(made.get(member.own.uid[:UID], ()))
+        if surplus:
+            yield SurplusListed(surplus)
+    if job is None or not member.windows:
+        return
+    member.unseen += 1
+    changed = member.executions is not None and job.execution_count != member.executions
+    member.executions = job.execution_count
+    if changed or member.unseen >= _WINDOWS_EVERY:
+        member.unseen = 0
+        yield WindowsSuspected()
+
+
+_WINDOWS_EVERY: Final = 12
+"""Lists of the site after which the executions of a job with open windows are listed, should nothing have told of a
+change before."""
 
 
 def _is_running(view: View) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from esa_preload_operator.domain.identity import UID, maker_of
 from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.ports import EsaAccount, ObjectRef
-from esa_preload_operator.domain.steps import Ask, Step, Told, Write
+from esa_preload_operator.domain.steps import Step, Told, Write
 from esa_preload_operator.domain.tokens import asked_tokens
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.services.tombstones import Tombstones
@@ -29,8 +30,8 @@ class TrackedResource:
     """Facts that the next turn takes in."""
     decided: tuple[View, Step] | None = None
     """The step that the newest event asks for, until a worker takes it."""
-    in_line: tuple[View, Ask] | None = None
-    """The question that waits for its turn under the account's rate."""
+    in_line: tuple[View, Step] | None = None
+    """The step that waits for its turn under the account's rate."""
     line: EsaAccount | None = None
     """The account in whose line it stands."""
     busy: bool = False
@@ -41,6 +42,10 @@ class TrackedResource:
     """A write whose answer was lost: if it was stored after all, its Event and its count are still due."""
     confirmed: bool = False
     """ESA has shown the job to this resource's own credentials."""
+    creates: bool = False
+    """The operator creates the job for this resource."""
+    source: str = ""
+    """Name of the ConfigMap with its list of URLs; "" for none."""
 
     @property
     def secret(self) -> str | None:
@@ -48,9 +53,12 @@ class TrackedResource:
         return self.local.seen.secret
 
     @property
-    def seniority(self) -> tuple[bool, float, str]:
-        """What decides between several resources about one job: the confirmed ones first, of these the oldest."""
-        return not self.confirmed, self.created, self.uid
+    def seniority(self) -> tuple[bool, bool, float, str]:
+        """What decides between several resources about one job.
+
+        First the one that it was created for, then those that ESA has shown it to, of these the oldest.
+        """
+        return not self.creates, not self.confirmed, self.created, self.uid
 
     def leave_line(self) -> None:
         """Wait no longer under the rate of any account; a turn that was given goes to the next."""
@@ -90,6 +98,8 @@ class Registry:
     _by_job: dict[str, dict[ObjectRef, TrackedResource]] = field(default_factory=dict)
     _owners: dict[str, TrackedResource] = field(default_factory=dict)
     """Of each job that several resources are about the one that acts."""
+    _makers: dict[str, TrackedResource] = field(default_factory=dict)
+    """Resources for which jobs are created, by the beginning of their uid."""
 
     def __iter__(self) -> Iterator[TrackedResource]:
         """Return all resources, in no order."""
@@ -107,25 +117,49 @@ class Registry:
         """Remember a resource, in the place of one that had its name."""
         self.drop(tracked.ref)
         self._by_ref[tracked.ref] = tracked
+        if tracked.creates:
+            self._makers[tracked.uid[:UID]] = tracked
+        self._claim(tracked)
+        return tracked
+
+    def move(self, tracked: TrackedResource, job_id: str) -> TrackedResource | None:
+        """Let a resource be about another job; return the one that acts on its former job now, if it was its own."""
+        acted = self._owners.get(tracked.job_id) is tracked
+        former = tracked.job_id
+        self._unclaim(tracked)
+        tracked.job_id = job_id
+        self._claim(tracked)
+        return self._owners.get(former) if acted else None
+
+    def maker_of(self, name: str | None) -> TrackedResource | None:
+        """Return the resource that a job of this name was created for, if it exists."""
+        return self._makers.get(maker_of(name))
+
+    def _claim(self, tracked: TrackedResource) -> None:
         if tracked.job_id:
             rivals = self._by_job.setdefault(tracked.job_id, {})
             rivals[tracked.ref] = tracked
             owner = self._owners.get(tracked.job_id)
             if owner is None or tracked.seniority < owner.seniority:
                 self._owners[tracked.job_id] = tracked
-        return tracked
 
     def drop(self, ref: ObjectRef) -> TrackedResource | None:
         """Forget a resource; return what was known of it."""
         tracked = self._by_ref.pop(ref, None)
-        if tracked is not None and tracked.job_id:
+        if tracked is not None:
+            self._unclaim(tracked)
+            if self._makers.get(tracked.uid[:UID]) is tracked:
+                del self._makers[tracked.uid[:UID]]
+        return tracked
+
+    def _unclaim(self, tracked: TrackedResource) -> None:
+        if tracked.job_id:
             rivals = self._by_job[tracked.job_id]
-            del rivals[ref]
+            del rivals[tracked.ref]
             if not rivals:
                 del self._by_job[tracked.job_id], self._owners[tracked.job_id]
             elif self._owners[tracked.job_id] is tracked:
                 self._owners[tracked.job_id] = min(rivals.values(), key=lambda other: other.seniority)
-        return tracked
 
     def crd_incomplete(self) -> bool:
         """Return whether a write has come back without what was written."""

@@ -17,9 +17,10 @@ from esa_preload_operator.domain.errors import (
 )
 from esa_preload_operator.domain.ports import EventLog, Involved, JobStore, Observer
 from esa_preload_operator.domain.status import status_after
-from esa_preload_operator.domain.steps import Conflicted, Stored, Write, WriteLost, WriteRefused
+from esa_preload_operator.domain.steps import Conflicted, Finalizer, Stored, Write, WriteLost, WriteRefused
 from esa_preload_operator.domain.values import Notice
 from esa_preload_operator.domain.view import View, view_of
+from esa_preload_operator.resources.job import FINALIZER
 from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.registry import TrackedResource
 
@@ -67,6 +68,36 @@ class Writer:
         finally:
             tracked.writing = None
         return Stored(self._took(tracked, write, body))
+
+    async def finalize(
+        self, tracked: TrackedResource, step: Finalizer
+    ) -> Stored | Conflicted | WriteLost | WriteRefused:
+        """Add or remove the operator's finalizer; return what became of it.
+
+        Raises:
+            GoneError: the resource does not exist any more, perhaps because this was its last finalizer.
+        """
+        view = step.view
+        others = [name for name in view.finalizers if name != FINALIZER]
+        wanted = [*others, FINALIZER] if step.present else others
+        try:
+            body = await self.jobs.write_finalizers(tracked.ref, str(view.version), wanted)
+        except VersionConflictError:
+            return Conflicted()
+        except ObjectGoneError:
+            raise GoneError from None
+        except WriteRefusedError as error:
+            logger.warning("%s: the API server refused the finalizer: %s", tracked.ref, error)
+            return WriteRefused(_refusal(error))
+        except WriteUnknownError as error:
+            logger.warning("%s: the finalizer may not have been written: %s", tracked.ref, error)
+            return WriteLost(error.retry_after or 0.0)
+        stored = view_of(body)
+        if view.deleting and not wanted:
+            logger.info("%s: its ESA jobs are deleted; the resource is released", tracked.ref)
+            raise GoneError
+        tracked.version = max(tracked.version, stored.version)
+        return Stored(stored)
 
     def _took(self, tracked: TrackedResource, write: Write, body: Mapping[str, Any]) -> View:
         view = view_of(body)

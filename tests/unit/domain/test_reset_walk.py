@@ -16,6 +16,7 @@ from esa_preload_operator.domain.steps import (
     Ask,
     Call,
     Conflicted,
+    GetJob,
     Input,
     Observed,
     Read,
@@ -118,7 +119,7 @@ def _makes_sense(before: Step, happened: Input, step: Step, memory: LocalState, 
         case Read():
             fresh = isinstance(happened, Observed) and happened.fresh
             assert not fresh, "what was just read is read again"
-        case Ask(query=query):
+        case Ask(query=GetJob() as query):
             assert isinstance(memory.call, Looking)
             assert query.job_id == memory.call.view.job_id
             assert not memory.call.view.deleting
@@ -194,7 +195,7 @@ def test_a_cooperative_world_brings_any_resource_to_rest(seed: int) -> None:
                 happened = Observed(view)
             case Read():
                 happened = Observed(view, fresh=True)
-            case Ask(query=query):
+            case Ask(query=GetJob() as query):
                 happened = Returned(job(1, query.job_id), _signing(dice) if rules.confirm_by_nonce else None)
             case Call(intent=intent):
                 happened = Returned(job(0, intent.job_id))

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from esa_preload_operator.domain.esa import NewExecution
+from esa_preload_operator.domain.recorded import Creating, Recorded, WindowState
 from esa_preload_operator.domain.spec import ScheduleSpec, SpecProblem
-from esa_preload_operator.domain.values import Creating, WindowState
 from esa_preload_operator.domain.view import view_of
 
 META = {"name": "nightly", "namespace": "shop", "uid": "6f5a1a2e", "resourceVersion": "7"}
@@ -20,7 +21,8 @@ def test_a_resource_that_only_resets_says_nothing_of_a_life() -> None:
     view = view_of(body())
     assert (view.job_id, view.invalid, view.problem, view.damaged) == ("job1", "", None, "")
     assert (view.owned, view.windows, view.schedule, view.suspended) == (None, (), None, False)
-    assert (view.source, view.creating, view.retired, view.executions, view.schedule_seen) == ("", None, (), (), "")
+    assert view.source is None
+    assert view.recorded == Recorded()
 
 
 def test_the_spec_is_read_once() -> None:
@@ -80,14 +82,14 @@ def test_the_status_keeps_what_is_open() -> None:
             }
         )
     )
-    assert view.source == "sha256:1"
-    assert view.creating == Creating("n-1", "sha256:2", (("a", "1"), ("b", "2")), "S")
-    assert view.retired == ("job2", "job3")
-    assert view.schedule_seen == "UTC 0 2 * * *"
-    start, end = datetime(2026, 12, 1, 16, tzinfo=UTC), datetime(2026, 12, 1, 22, tzinfo=UTC)
-    assert view.executions == (
-        WindowState("now"),
-        WindowState("launch", "e1", "running", start, end, 60, 10, True, "M"),
+    assert view.recorded.source == "sha256:1"
+    assert view.recorded.creating == Creating("n-1", "sha256:2", (("a", "1"), ("b", "2")), "S")
+    assert view.recorded.retired == ("job2", "job3")
+    assert view.recorded.schedule_seen == "UTC 0 2 * * *"
+    start, end = (int(datetime(2026, 12, 1, hour, tzinfo=UTC).timestamp()) for hour in (16, 22))
+    assert view.recorded.windows == (
+        WindowState("now", state=""),
+        WindowState("launch", NewExecution(start, end, 60, 10), "e1", "running", stopped=True, message="M"),
     )
     assert view.damaged == ""
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3] / "operator")]
 
-from esa_preload_operator.domain.steps import Ask, Call, Read, Step, Tell, Wait, Write
+from esa_preload_operator.domain.steps import Call, Step, Write
 from esa_preload_operator.domain.tokens import without
 from esa_preload_operator.domain.values import OPEN_PHASES
 from unit.protocol.disturbances import Disturbed
@@ -175,7 +175,7 @@ def _words(step: Step) -> str:
             return f"{what}, handled {','.join(token for _, token in handled) or 'none'}"
         case Call(intent=intent, not_after=moment):
             return f"{','.join(token for _, token in intent.tokens)}, not after {moment:g}"
-        case Read() | Ask() | Tell() | Wait():
+        case _:
             return type(step).__name__
 
 

@@ -10,7 +10,8 @@ from esa_preload_operator.domain.plan import advance
 from esa_preload_operator.domain.steps import Input, Observed, Step
 from esa_preload_operator.domain.view import View, view_of
 from esa_preload_operator.services import reconcile, runner, writer
-from esa_preload_operator.services.runner import LONG_WAIT, LeadershipLostError
+from esa_preload_operator.services.caller import LONG_WAIT
+from esa_preload_operator.services.runner import LeadershipLostError
 from support.fakes import JOB, LOST, FakeAccount, Fault
 from support.operating import Operator, adopted
 

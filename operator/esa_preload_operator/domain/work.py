@@ -1,0 +1,83 @@
+"""What all work at ESA beyond resets shares: when nothing is on the wire any more, and how failures are met."""
+
+from dataclasses import replace
+
+from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
+from esa_preload_operator.domain.local import NO_ATTEMPTS, Asking, Attempts, Doing, LocalState, settled
+from esa_preload_operator.domain.retry import failed_again
+from esa_preload_operator.domain.steps import Ask, Command, Do, Query, Step, Wait
+from esa_preload_operator.domain.values import Backoff, Moment, Rules
+from esa_preload_operator.domain.view import View
+
+Asked = tuple[LocalState, Step | None]
+
+
+def quiet_at(local: LocalState, rules: Rules) -> float:
+    """Return from when on nothing that another process or a lost call has sent is on the wire, on the monotonic clock.
+
+    Until then no intent of another process is recovered, no call is made on executions, and nothing is concluded from
+    what is not listed.
+    """
+    return max(rules.leading_since, local.work.unknown_at) + rules.quiet
+
+
+def ask(local: LocalState, view: View, query: Query) -> Asked:
+    """Ask a question on behalf of work that is no reset."""
+    return replace(local, call=Asking(view, query, settled(local.call))), Ask(query)
+
+
+def do(local: LocalState, view: View, command: Command) -> Asked:
+    """Carry out a command."""
+    return replace(local, call=Doing(view, command, settled(local.call))), Do(command)
+
+
+def failed(attempts: Attempts, problem: Problem, now: Moment) -> Attempts:
+    """Return the attempts after one more failure."""
+    return Attempts(failed_again(attempts.backoff, problem, now), problem)
+
+
+def refused_again(attempts: Attempts, message: str, now: Moment) -> Attempts:
+    """Return the attempts after ESA has refused a part of what was asked for, without a code."""
+    return failed(attempts, Problem("NotOpened", message, ErrorClass.BLOCKED, Reason.WINDOW_REFUSED), now)
+
+
+def late_again(attempts: Attempts, now: Moment) -> Attempts:
+    """Return the attempts after one more look that has not shown what should have happened by now."""
+    failures = attempts.backoff.failures + 1
+    pause_seconds = min(600.0, 15.0 * 2.0 ** min(failures - 1, 10))
+    return replace(attempts, backoff=Backoff(failures, now.monotonic + pause_seconds))
+
+
+def pause(attempts: Attempts, now: Moment) -> Wait | None:
+    """Return how long to wait before the next attempt."""
+    until = attempts.backoff.not_before
+    return Wait(until) if now.monotonic < until else None
+
+
+def lost(local: LocalState, problem: Problem, now: Moment) -> LocalState:
+    """Return the local state after a call of which it is not known whether ESA carried it out."""
+    if problem.delivery is not Delivery.UNKNOWN:
+        return local
+    return replace(local, work=replace(local.work, unknown_at=now.monotonic))
+
+
+def is_final(problem: Problem | None) -> bool:
+    """Return whether only a change of the resource helps."""
+    return problem is not None and problem.error_class is ErrorClass.TERMINAL and problem.delivery is Delivery.REFUSED
+
+
+def for_spec(local: LocalState, view: View) -> LocalState:
+    """Return the local state without what was refused or read for another spec."""
+    if local.work.generation == view.generation or not (view.owned or view.windows or view.recorded.windows):
+        return local
+    fresh = renewed(local)
+    return replace(fresh, work=replace(fresh.work, generation=view.generation, source=None))
+
+
+def renewed(local: LocalState) -> LocalState:
+    """Return the local state in which everything that failed is tried again at once."""
+    work = local.work
+    fresh = replace(
+        work, create=NO_ATTEMPTS, windows=NO_ATTEMPTS, removal=NO_ATTEMPTS, site=NO_ATTEMPTS, repairs=Backoff()
+    )
+    return local if fresh == work else replace(local, work=fresh)
