@@ -181,6 +181,7 @@ class World:
             "HEALTH_PORT": "0",
             "REQUEST_TIMEOUT": "2s",
             "NETWORK_GRACE": "1s",
+            "LIST_GRACE": "1s",
             "MAX_CALLS_PER_SECOND": "2000",
             "LOG_LEVEL": "debug",
         } | settings

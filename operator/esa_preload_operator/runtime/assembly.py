@@ -194,6 +194,7 @@ def rules_of(settings: Settings, identity: str) -> Rules:
         owner=identity,
         request_timeout=settings.request_timeout,
         network_grace=settings.network_grace,
+        list_grace=settings.list_grace,
         stale_token_after=settings.stale_token_after,
         min_interval=settings.min_reset_interval,
         confirm_by_progress=settings.reset_confirmation != "none",

@@ -121,6 +121,10 @@ class Settings(BaseSettings):
         default=5.0,  # also the time from the intent's write to the call: with 0 no call would ever leave
         description="Time after a call's timeout in which it may still be on the wire; 500ms to 5m.",
     )
+    list_grace: Annotated[_Duration, _between("0s", "10m")] = Field(
+        default=15.0,
+        description="Time for which lists may not show a job or window that was just created; 0s to 10m.",
+    )
     max_calls_per_second: float = Field(
         default=50.0, ge=0.1, le=100_000, description="Calls per second to ESA for each credentials; at least 0.1."
     )
