@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from esa_preload_operator.domain import create, removal, windows, work
+from esa_preload_operator.domain import create, executions, removal, work
 from esa_preload_operator.domain.call import NOT_SENT
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import CreatedExecutions, EsaJob, JobListing
@@ -88,7 +88,7 @@ def after_command(local: LocalState, done: Doing, result: Result, now: Moment) -
     if about_windows:
         local = replace(local, work=replace(local.work, acted=True, windows=NO_ATTEMPTS))
     execution = result.execution if isinstance(result, Done) else None
-    return windows.after_command(local, done.command, execution)
+    return executions.after_command(local, done.command, execution)
 
 
 def after_create(local: LocalState, created: Creates, result: Result, now: Moment) -> LocalState:
@@ -109,7 +109,7 @@ def after_opening(local: LocalState, opening: Opening, result: Result, now: Mome
     local = replace(local, call=opening.base)
     if isinstance(result, CreatedExecutions):
         local = replace(local, work=replace(local.work, acted=True))
-        return windows.after_opening(local, opening.wanted, result, now)
+        return executions.after_opening(local, opening.wanted, result, now)
     if not isinstance(result, Problem):
         return local
     known: Work = work.lost(local, result, now).work

@@ -7,8 +7,8 @@ before the call, and a lost answer is found again by that name once nothing can 
 from dataclasses import replace
 from typing import Final
 
+from esa_preload_operator.domain import entries, work
 from esa_preload_operator.domain import reset_writes as writes
-from esa_preload_operator.domain import windows, work
 from esa_preload_operator.domain.cleaning import format_micro_time, format_time
 from esa_preload_operator.domain.conditions import Finding, State, finding_of
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
@@ -54,7 +54,7 @@ def _outcome(view: View, made: Made, now: Moment) -> Write:
         job_id=job.id,
         source=intent.source,
         retired=(*recorded.retired, *old),
-        windows=windows.on_new_job(view, now, reset=bool(intent.tokens)),
+        windows=entries.on_new_job(view, now, reset=bool(intent.tokens)),
         schedule_seen=recorded.schedule_seen,
     )
     reason, verb = (Reason.JOB_REPLACED, "replaced") if old else (Reason.JOB_CREATED, "created")
@@ -119,7 +119,7 @@ def missing(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
     visible_at = max(local.work.made_at, rules.leading_since) + rules.quiet
     if now.monotonic < visible_at:
         return local, Wait(visible_at, exclusive=True)
-    left = replace(recorded, job_id="", source="", windows=windows.without_executions(recorded.windows))
+    left = replace(recorded, job_id="", source="", windows=entries.without_executions(recorded.windows))
     message = f"ESA job {recorded.job_id} does not exist any more; it is created again"
     return local, _write(view, left, Notice(Reason.JOB_NOT_FOUND, message, warning=True))
 
@@ -160,7 +160,7 @@ def _prepare(local: LocalState, view: View, owned: Owned, source: Content, now: 
 
 def _given_up(recorded: Recorded) -> Recorded:
     retired = (*recorded.retired, recorded.job_id)
-    kept = windows.without_executions(recorded.windows)
+    kept = entries.without_executions(recorded.windows)
     return replace(recorded, job_id="", source="", retired=retired, windows=kept)
 
 

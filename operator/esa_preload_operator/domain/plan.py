@@ -43,9 +43,8 @@ from esa_preload_operator.domain.local import (
     Unsent,
     settled,
 )
-from esa_preload_operator.domain.recorded import Recorded
 from esa_preload_operator.domain.retry import failed_again, lost_write_delay
-from esa_preload_operator.domain.status import is_kept, is_news, job_id_after
+from esa_preload_operator.domain.status import dropped, is_kept, is_news, job_id_after
 from esa_preload_operator.domain.steps import (
     Admit,
     Call,
@@ -56,6 +55,7 @@ from esa_preload_operator.domain.steps import (
     Input,
     Observed,
     Read,
+    Result,
     Returned,
     Step,
     Stored,
@@ -259,20 +259,20 @@ def _after_write(local: LocalState, view: View, now: Moment, rules: Rules) -> Ne
     match local.call:
         case Announcing(write, intent, new, _, begun):
             if not is_kept(write, view):
-                local = replace(local, call=NotCreated(intent), pruned=_pruned(write, view))
+                local = replace(local, call=NotCreated(intent), pruned=dropped(write, view))
                 return plan(local, view, now, rules, fresh=True)
             not_after = begun + rules.deadline - rules.request_timeout
             return replace(local, call=Creates(view, intent)), Create(intent, new, not_after)
         case Claiming(write, intent, _, begun, again):
             seen = upkeep.stored(local.seen, write, now)
             if not is_kept(write, view):
-                local = replace(local, call=Unsent(intent), pruned=_pruned(write, view), seen=seen)
+                local = replace(local, call=Unsent(intent), pruned=dropped(write, view), seen=seen)
                 return plan(local, view, now, rules, fresh=True)
             local = replace(local, call=Calling(view, intent, again), seen=seen)
             return local, Call(intent, not_after=begun + rules.deadline - rules.request_timeout)
         case Storing(write, _, then):
             if not is_kept(write, view):
-                local = replace(local, pruned=_pruned(write, view))
+                local = replace(local, pruned=dropped(write, view))
             mute = not write.decides and is_news(replace(write, view=view))
             backoff = Backoff() if write.outcome else local.reset_backoff
             seen = upkeep.stored(local.seen, write, now)
@@ -280,30 +280,6 @@ def _after_write(local: LocalState, view: View, now: Moment, rules: Rules) -> Ne
             return plan(local, view, now, rules, fresh=True)
         case _:
             return plan(_settle(local, view), view, now, rules, fresh=True)
-
-
-def _pruned(write: Write, view: View) -> str:
-    """Name the status fields that the API server has dropped."""
-    lost = {
-        "status.reset": write.reset != view.reset,
-        "status.handledResets": write.handled != view.handled,
-        "status.handledTimes": write.newest != view.newest,
-        **_pruned_work(write.recorded, view.recorded),
-    }
-    return ", ".join(name for name, is_lost in lost.items() if is_lost) or "status.lastResetTime"
-
-
-def _pruned_work(written: Recorded | None, kept: Recorded) -> dict[str, bool]:
-    if written is None:
-        return {}
-    return {
-        "status.jobId": written.job_id != kept.job_id,
-        "status.source": written.source != kept.source,
-        "status.creating": written.creating != kept.creating,
-        "status.retiredJobs": written.retired != kept.retired,
-        "status.executions": written.windows != kept.windows,
-        "status.scheduleSeen": written.schedule_seen != kept.schedule_seen,
-    }
 
 
 def _after_lost_write(local: LocalState, now: Moment, retry_after: float) -> Next:
@@ -325,53 +301,69 @@ def _after_lost_write(local: LocalState, now: Moment, retry_after: float) -> Nex
 
 
 def _after_answer(local: LocalState, happened: Returned, now: Moment, rules: Rules) -> Next:
-    result = happened.result
     match local.call:
-        case Asking(view, query) as asked:
-            local = answers.after_question(local, asked, result, now)
-            announced = create.announce(local, view, now) if isinstance(query, Admit) and result == Done() else None
-            if announced is not None:
-                announcing, write = announced
-                write = _sealed(write, local, rules)
-                return replace(local, call=replace(announcing, write=write)), write
-            return plan(local, view, now, rules, fresh=True)
+        case Looking() as looking:
+            return _after_look(local, looking, happened, now, rules)
+        case Calling() as calling:
+            return _after_call(local, calling, happened.result, now, rules)
+        case Asking(view, Admit()) if happened.result == Done():
+            return _begin_create(local, view, now, rules)
+        case Asking(view) as asked:
+            local = answers.after_question(local, asked, happened.result, now)
         case Doing(view) as done:
-            return plan(answers.after_command(local, done, result, now), view, now, rules, fresh=True)
+            local = answers.after_command(local, done, happened.result, now)
         case Creates(view) as created:
-            return plan(answers.after_create(local, created, result, now), view, now, rules, fresh=True)
+            local = answers.after_create(local, created, happened.result, now)
         case Opening(view) as opening:
-            return plan(answers.after_opening(local, opening, result, now), view, now, rules, fresh=True)
-    if not isinstance(result, EsaJob | Problem):
-        return local, Read()
-    match local.call:
-        case Looking(view, base, resets):
-            seen = upkeep.saw(local.seen, result, now)
-            if isinstance(result, Problem):
-                local = replace(local, call=base, seen=seen)
-                return _after_failed_look(local, view, result, now, rules, resets=resets)
-            local = replace(local, call=base, seen=seen, look_backoff=Backoff())
-            if not resets:
-                return plan(local, view, now, rules, fresh=True)
-            obstacle = _obstacle(local, view)
-            decided = call.after_look(base, call.Look(view, result, happened.signing), now, rules, obstacle)
-            if isinstance(decided, Write):
-                return _begin_write(local, decided, rules)
-            if isinstance(decided, Orphaned):
-                return plan(replace(local, call=decided), view, now, rules, fresh=True)
-            return _begin_claim(local, decided, now, rules)
-        case Calling(view, intent, again):
-            if isinstance(result, Problem):
-                seen = replace(local.seen, changed_at=now.monotonic)
-                if result.error_class is ErrorClass.TERMINAL and result.delivery is Delivery.REFUSED:
-                    seen = upkeep.saw(seen, result, now)  # what it says of the job is newer than the look
-                backoff = failed_again(local.reset_backoff, result, now)
-                left = call.after_failed_call(intent, result, now, again=again)
-                local = replace(local, seen=seen, reset_backoff=backoff, call=left)
-                return (local, Read()) if isinstance(left, Unsent) else plan(local, view, now, rules, fresh=True)
-            local = replace(local, seen=upkeep.saw(local.seen, None, now), call=Answered(intent, result, again))
-            return plan(local, view, now, rules, fresh=True)
+            local = answers.after_opening(local, opening, happened.result, now)
         case _:
             return local, Read()
+    return plan(local, view, now, rules, fresh=True)
+
+
+def _begin_create(local: LocalState, view: View, now: Moment, rules: Rules) -> Next:
+    local = replace(local, call=settled(local.call))
+    announced = create.announce(local, view, now)
+    if announced is None:
+        return plan(local, view, now, rules, fresh=True)
+    announcing, write = announced
+    write = _sealed(write, local, rules)
+    return replace(local, call=replace(announcing, write=write)), write
+
+
+def _after_look(local: LocalState, looking: Looking, happened: Returned, now: Moment, rules: Rules) -> Next:
+    view, base, result = looking.view, looking.base, happened.result
+    if not isinstance(result, EsaJob | Problem):
+        return replace(local, call=base), Read()
+    local = replace(local, call=base, seen=upkeep.saw(local.seen, result, now))
+    if isinstance(result, Problem):
+        return _after_failed_look(local, view, result, now, rules, resets=looking.resets)
+    local = replace(local, look_backoff=Backoff())
+    if not looking.resets:
+        return plan(local, view, now, rules, fresh=True)
+    look = call.Look(view, result, happened.signing)
+    decided = call.after_look(base, look, now, rules, _obstacle(local, view))
+    if isinstance(decided, Write):
+        return _begin_write(local, decided, rules)
+    if isinstance(decided, Orphaned):
+        return plan(replace(local, call=decided), view, now, rules, fresh=True)
+    return _begin_claim(local, decided, now, rules)
+
+
+def _after_call(local: LocalState, calling: Calling, result: Result, now: Moment, rules: Rules) -> Next:
+    view, intent = calling.view, calling.intent
+    if not isinstance(result, Problem):
+        if not isinstance(result, EsaJob):
+            return local, Read()
+        answered = Answered(intent, result, calling.again)
+        return plan(replace(local, seen=upkeep.saw(local.seen, None, now), call=answered), view, now, rules, fresh=True)
+    seen = replace(local.seen, changed_at=now.monotonic)
+    if result.error_class is ErrorClass.TERMINAL and result.delivery is Delivery.REFUSED:
+        seen = upkeep.saw(seen, result, now)  # what it says of the job is newer than the look
+    backoff = failed_again(local.reset_backoff, result, now)
+    left = call.after_failed_call(intent, result, now, again=calling.again)
+    local = replace(local, seen=seen, reset_backoff=backoff, call=left)
+    return (local, Read()) if isinstance(left, Unsent) else plan(local, view, now, rules, fresh=True)
 
 
 def _obstacle(local: LocalState, view: View) -> str:

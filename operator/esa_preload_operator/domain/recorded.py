@@ -60,7 +60,7 @@ class Recorded:
     """What the status says of the job and of what is done about it."""
 
     job_id: str = ""
-    """The job; "" for none."""
+    """The job that was created; "" for none, and where the job is adopted."""
     source: str = ""
     """Hash of the list that the job was made from."""
     creating: Creating | None = None

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from esa_preload_operator.domain import create, windows
+from esa_preload_operator.domain import create, entries
 from esa_preload_operator.domain import reset_writes as writes
 from esa_preload_operator.domain.conditions import Finding, State, finding_for, finding_of, is_same_text
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
@@ -16,7 +16,7 @@ from esa_preload_operator.domain.view import View, failed_for_another_spec, requ
 def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> tuple[LocalState, Step | None]:
     """Begin, hold or close a request."""
     del fresh
-    if view.suspended or create.blocks_reset(local, view) or windows.owes_window(view, now.wall):
+    if view.suspended or create.blocks_reset(local, view) or entries.owes_window(view, now.wall):
         return local, None
     wanted = requested(view)
     old = tuple(entry for entry in wanted if is_stale(entry[1], view.created, rules.stale_token_after))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from esa_preload_operator.domain.cleaning import cut, format_micro_time, format_time
+from esa_preload_operator.domain.entries import on_reset
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.local import Answered, Orphaned
@@ -13,7 +14,6 @@ from esa_preload_operator.domain.steps import Write
 from esa_preload_operator.domain.tokens import SCHEDULE_KEY, Tokens, handled_after, newest_after, without
 from esa_preload_operator.domain.values import Moment, Notice, Phase, ResetState, Rules
 from esa_preload_operator.domain.view import View
-from esa_preload_operator.domain.windows import on_reset
 
 TRIGGER: Final = "Annotation"
 SCHEDULED: Final = "Schedule"

@@ -28,18 +28,7 @@ def status_after(write: Write, wall: float) -> dict[str, Any]:
     """Return the whole status that a write stores: what it does not change, or does not know, stays as it is."""
     view, now = write.view, format_time(wall)
     status = dict(view.status)
-    if write.reset != view.reset:
-        _put(status, "reset", _reset_after(write.reset, view))
-    if write.handled != view.handled:
-        status["handledResets"] = dict(write.handled)
-    if write.newest != view.newest:
-        _put(status, "handledTimes", dict(write.newest) or None)
-    if write.recorded is not None:
-        _put_recorded(status, write.recorded, view)
-    if write.decides:
-        _put(status, "nextResetTime", _next_reset(write, wall))
-        if made_a_reset(write):
-            status["lastResetTime"] = write.reset.finished_at if write.reset is not None else None
+    _put_decided(status, write, wall)
     conditions = list(view.shown.conditions)
     if write.finding is not None:
         conditions = judged(conditions, write.finding, view.generation, now)
@@ -54,6 +43,23 @@ def status_after(write: Write, wall: float) -> dict[str, Any]:
         status["observedGeneration"] = view.generation
     status["conditions"] = [item.model_dump(by_alias=True, exclude_none=True) for item in conditions]
     return status
+
+
+def _put_decided(status: dict[str, Any], write: Write, wall: float) -> None:
+    """Put what later decisions rest on."""
+    view = write.view
+    if write.reset != view.reset:
+        _put(status, "reset", _reset_after(write.reset, view))
+    if write.handled != view.handled:
+        status["handledResets"] = dict(write.handled)
+    if write.newest != view.newest:
+        _put(status, "handledTimes", dict(write.newest) or None)
+    if write.recorded is not None:
+        _put_recorded(status, write.recorded, view)
+    if write.decides:
+        _put(status, "nextResetTime", _next_reset(write, wall))
+        if made_a_reset(write):
+            status["lastResetTime"] = write.reset.finished_at if write.reset is not None else None
 
 
 def is_news(write: Write) -> bool:
@@ -131,6 +137,30 @@ def _window(entry: WindowState, before: Mapping[str, Any]) -> dict[str, Any]:
     if entry.message:
         known["message"] = entry.message
     return {key: value for key, value in before.items() if key not in _WINDOW_KEYS} | known
+
+
+def dropped(write: Write, stored: View) -> str:
+    """Name the status fields that the API server has dropped."""
+    lost = {
+        "status.reset": write.reset != stored.reset,
+        "status.handledResets": write.handled != stored.handled,
+        "status.handledTimes": write.newest != stored.newest,
+        **_dropped_of(write.recorded, stored.recorded),
+    }
+    return ", ".join(name for name, is_lost in lost.items() if is_lost) or "status.lastResetTime"
+
+
+def _dropped_of(written: Recorded | None, kept: Recorded) -> dict[str, bool]:
+    if written is None:
+        return {}
+    return {
+        "status.jobId": written.job_id != kept.job_id,
+        "status.source": written.source != kept.source,
+        "status.creating": written.creating != kept.creating,
+        "status.retiredJobs": written.retired != kept.retired,
+        "status.executions": written.windows != kept.windows,
+        "status.scheduleSeen": written.schedule_seen != kept.schedule_seen,
+    }
 
 
 def made_a_reset(write: Write) -> bool:

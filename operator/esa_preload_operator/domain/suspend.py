@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
+from esa_preload_operator.domain import entries, executions, windows, work
 from esa_preload_operator.domain import reset_writes as writes
-from esa_preload_operator.domain import windows, work
 from esa_preload_operator.domain.conditions import Finding, State
 from esa_preload_operator.domain.errors import Reason
-from esa_preload_operator.domain.local import LocalState
+from esa_preload_operator.domain.local import Executions, LocalState
 from esa_preload_operator.domain.recorded import PENDING, REFUSED, RUNNING, WAITING, WindowState
-from esa_preload_operator.domain.steps import DeleteExecution, ListExecutions, StopExecution, Write
+from esa_preload_operator.domain.steps import DeleteExecution, ListExecutions, StopExecution
 from esa_preload_operator.domain.values import Moment, Phase, Rules
 from esa_preload_operator.domain.view import View, requested
 from esa_preload_operator.domain.work import Asked
@@ -30,41 +30,41 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
 def _stop(local: LocalState, view: View, now: Moment, rules: Rules) -> Asked:
     listed = local.work.executions
     at_hand = listed is not None and listed.job_id == view.job_id
-    if not view.job_id or not (view.recorded.windows or at_hand):
-        return local, None
-    if not at_hand and not local.work.suspected and not any(_may_run(entry) for entry in view.recorded.windows):
+    if not view.job_id or not (at_hand or local.work.suspected or any(map(_may_run, view.recorded.windows))):
         return local, None
     waits = windows.waits(local, now, rules)
     if waits is not None:
         return local, waits
     if listed is None or not at_hand:
         return work.ask(local, view, ListExecutions(view.job_id))
-    entries = windows.synced(view, listed, local.work, now.wall)
-    if entries != view.recorded.windows:
-        return local, _write(view, entries)
-    found = {execution.id: execution.state for execution in listed.items}
-    for entry in view.recorded.windows:
-        state = found.get(entry.id, "")
-        if state == RUNNING and not entry.stopped:
-            marked = replace(entry, stopped=True)
-            return local, _write(view, tuple(marked if other is entry else other for other in view.recorded.windows))
-        if state == RUNNING:
-            return work.do(local, view, StopExecution(entry.id))
-        if state == WAITING:  # a waiting one can't be stopped (ESA API, StopScheduledPreloadExecution)
-            return work.do(local, view, DeleteExecution(entry.id))
+    synced = executions.synced(view, listed, local.work, now.wall)
+    if synced != view.recorded.windows:
+        return local, entries.write_of(view, synced)
+    local, step = _stop_next(local, view, listed)
+    if step is not None:
+        return local, step
     if listed.touched:
         return work.ask(local, view, ListExecutions(view.job_id))
     return replace(local, work=replace(local.work, executions=None)), None
 
 
+def _stop_next(local: LocalState, view: View, listed: Executions) -> Asked:
+    """Mark a running window before it is stopped, so that it is started again whatever crashes; delete waiting ones."""
+    found = {execution.id: execution.state for execution in listed.items}
+    for entry in view.recorded.windows:
+        state = found.get(entry.id, "")
+        if state == RUNNING and not entry.stopped:
+            return local, entries.write_of(view, entries.changed(view, replace(entry, stopped=True)))
+        if state == RUNNING:
+            return work.do(local, view, StopExecution(entry.id))
+        if state == WAITING:  # a waiting one can't be stopped (ESA API, StopScheduledPreloadExecution)
+            return work.do(local, view, DeleteExecution(entry.id))
+    return local, None
+
+
 def _may_run(entry: WindowState) -> bool:
     """Return whether a window may have an execution that submits URLs now or later."""
     return entry.live or (not entry.id and entry.sent is not None and entry.state in {PENDING, REFUSED})
-
-
-def _write(view: View, entries: tuple[WindowState, ...]) -> Write:
-    recorded = replace(view.recorded, windows=entries)
-    return Write(view, view.reset, view.handled, view.newest, recorded=recorded)
 
 
 def finding(view: View) -> Finding | None:

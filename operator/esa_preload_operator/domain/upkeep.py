@@ -13,6 +13,7 @@ from esa_preload_operator.domain.steps import (
     Ask,
     CrdChanged,
     CredentialsChanged,
+    Fact,
     GetJob,
     JobMissing,
     JobTold,
@@ -41,23 +42,32 @@ def about(local: LocalState, view: View) -> LocalState:
         return local
     known = seen.job_id != "" and (view.owned is None or seen.secret != view.secret)
     fresh = Seen(view.job_id, view.secret, distrusted=known)
-    return replace(work.renewed(local), seen=fresh, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
+    return replace(_at_once(local), seen=fresh)
 
 
 def learn(local: LocalState, told: Told) -> LocalState:
     """Return the local state with a fact that was told about this job, by these credentials, and is not outdated."""
     seen = local.seen
-    if isinstance(told.fact, CrdChanged):
-        return replace(local, pruned="", mute=False)
-    if isinstance(told.fact, TurnCame):
-        return replace(work.renewed(local), look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
-    if isinstance(told.fact, SourceChanged):
-        fresh = work.renewed(local)
-        return replace(fresh, work=replace(fresh.work, source=None))
+    match told.fact:
+        case CrdChanged():
+            return replace(local, pruned="", mute=False)
+        case TurnCame():
+            return _at_once(local)
+        case SourceChanged():
+            return replace(local, work=replace(work.renewed(local).work, source=None))
     if (told.job_id, told.secret) != (seen.job_id, seen.secret):
         return local
-    old = told.began < seen.changed_at
-    match told.fact:
+    return _learn_of_job(local, told.fact, old=told.began < seen.changed_at)
+
+
+def _at_once(local: LocalState) -> LocalState:
+    """Return the local state in which everything that failed is tried again at once."""
+    return replace(work.renewed(local), look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
+
+
+def _learn_of_job(local: LocalState, fact: Fact, *, old: bool) -> LocalState:
+    seen = local.seen
+    match fact:
         case JobTold(job) if not old:
             seen = replace(seen, job=job, works=True, missing=False, problem=None, site=None)
         case JobMissing() if not old:
@@ -68,8 +78,7 @@ def learn(local: LocalState, told: Told) -> LocalState:
         case SiteListed() | JobTold() | JobMissing():
             seen = replace(seen, site=None)
         case CredentialsChanged():
-            seen = replace(seen, problem=None, site=None)
-            return replace(work.renewed(local), seen=seen, look_backoff=_AT_ONCE, reset_backoff=_AT_ONCE)
+            return replace(_at_once(local), seen=replace(seen, problem=None, site=None))
         case WindowsSuspected():
             return replace(local, work=replace(local.work, suspected=True))
         case SurplusListed(job_ids) if not old:

@@ -190,7 +190,7 @@ def view_of(body: Mapping[str, Any]) -> View:
         invalid=invalid,
         problem=None if invalid else spec_problem(spec),
         source=_source_of(owned),
-        recorded=_recorded_of(status),
+        recorded=_recorded_of(status, owned),
         finalizers=tuple(meta.finalizers),
         damaged=damaged,
         hints=ignored_requests(meta.annotations, meta.labels),
@@ -279,10 +279,10 @@ def _source_of(owned: Owned | None) -> Content | BadUrls | None:
     return None if source is None or isinstance(source, ConfigMapSource) else content_of(source)
 
 
-def _recorded_of(status: Status) -> Recorded:
+def _recorded_of(status: Status, owned: Owned | None) -> Recorded:
     creating = status.creating
     return Recorded(
-        job_id=status.job_id or "",
+        job_id=status.job_id or "" if owned is not None else "",
         source=status.source or "",
         creating=None
         if creating is None or not creating.name

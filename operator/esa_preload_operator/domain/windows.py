@@ -1,127 +1,26 @@
-"""Opens, changes and closes the windows of a job, and reads back what became of them.
+"""Opens, changes and closes the windows of a job, and says when its executions are listed."""
 
-What identifies an execution (start, end, interval, slice length) is recorded before the call that opens it, so that a
-lost answer is found again in the list of the job's executions.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from esa_preload_operator.domain import work
+from esa_preload_operator.domain import executions, work
 from esa_preload_operator.domain.conditions import Finding, State, finding_of
-from esa_preload_operator.domain.errors import Problem
-from esa_preload_operator.domain.esa import CreatedExecutions, Execution, ExecutionChange, NewExecution
-from esa_preload_operator.domain.local import NO_ATTEMPTS, Executions, LocalState, Opening, Work, settled
+from esa_preload_operator.domain.entries import identity, owes_window, write_of
+from esa_preload_operator.domain.local import NO_ATTEMPTS, LocalState
 from esa_preload_operator.domain.recorded import (
-    ENDED,
-    MISSED,
     PENDING,
     REFUSED,
-    RESTING,
-    RUNNING,
-    STOPPED,
     WAITING,
     WindowState,
 )
 from esa_preload_operator.domain.spec import WindowSpec
 from esa_preload_operator.domain.steps import (
-    Command,
-    DeleteExecution,
     ListExecutions,
-    Open,
-    StartExecution,
-    Step,
-    StopExecution,
-    UpdateExecution,
     Wait,
-    Write,
 )
 from esa_preload_operator.domain.values import Backoff, Moment, Rules
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.domain.work import Asked
-
-AHEAD: Final = 10
-"""Seconds that a start which has passed, or that nobody names, lies ahead: what a missing one means is UNKNOWN."""
-
-Entries = tuple[WindowState, ...]
-
-
-# --- what a window is to be -------------------------------------------------------------------------------------------
-
-
-def identity(spec: WindowSpec, entry: WindowState | None, wall: float) -> NewExecution | None:
-    """Return the execution that a window should be; None while it is not due, as `onReset` before a reset.
-
-    Args:
-        spec: the window as the resource wants it.
-        entry: what the status records of it.
-        wall: epoch seconds.
-    """
-    sent = entry.sent if entry is not None else None
-    if spec.on_reset and sent is None:
-        return None
-    start = _start(spec, entry, wall)
-    if spec.end is not None:
-        end = int(spec.end.timestamp())
-    else:
-        first = int(spec.start.timestamp()) if spec.start is not None else start
-        end = first + int(spec.duration.total_seconds() if spec.duration is not None else 0)
-    return NewExecution(start, end, spec.interval_seconds, spec.slice_len)
-
-
-def _start(spec: WindowSpec, entry: WindowState | None, wall: float) -> int:
-    sent = entry.sent if entry is not None else None
-    begun = entry is not None and bool(entry.id) and sent is not None and sent.start <= wall
-    wanted = int(spec.start.timestamp()) if spec.start is not None else None
-    if sent is not None and (begun or wanted is None or wanted <= wall):
-        return sent.start  # the start of a window that has begun, or that nobody names, is not compared
-    return wanted if wanted is not None and wanted > wall else int(wall) + AHEAD
-
-
-def on_reset(view: View, now: Moment) -> Entries:
-    """Return the entries after a reset: each `onReset` window is due anew, from now on, and keeps its old execution."""
-    entries = {entry.name: entry for entry in view.recorded.windows}
-    for spec in view.windows:
-        if spec.on_reset and spec.duration is not None:
-            old = entries.get(spec.name, WindowState(spec.name))
-            start = int(now.wall) + AHEAD
-            if old.sent is not None:
-                start = max(start, old.sent.start + 1)
-            end = start + int(spec.duration.total_seconds())
-            sent = NewExecution(start, end, spec.interval_seconds, spec.slice_len)
-            entries[spec.name] = replace(old, sent=sent, state=PENDING, message="", stopped=False)
-    return tuple(entries.values())
-
-
-def on_new_job(view: View, now: Moment, *, reset: bool) -> Entries:
-    """Return the entries for a job that was just created, on which nothing is open yet."""
-    entries = on_reset(view, now) if reset else view.recorded.windows
-    return without_executions(entries)
-
-
-def without_executions(entries: Entries) -> Entries:
-    """Return the entries of a job that has no executions: those that have ended stay as they are."""
-    return tuple(
-        replace(entry, id="", stopped=False, state=entry.state if entry.state in {*ENDED, MISSED} else PENDING)
-        for entry in entries
-    )
-
-
-def owes_window(view: View, wall: float) -> bool:
-    """Return whether a reset has made a window due that is not open yet: the next reset would hide it."""
-    due = {spec.name for spec in view.windows if spec.on_reset}
-    return any(
-        entry.name in due
-        and entry.sent is not None
-        and not entry.id
-        and entry.state == PENDING
-        and entry.sent.end > wall
-        for entry in view.recorded.windows
-    )
-
-
-# --- the concern ------------------------------------------------------------------------------------------------------
 
 
 def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> Asked:
@@ -140,10 +39,10 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
         return local, pause
     if listed is None or not at_hand:
         return work.ask(local, view, ListExecutions(view.job_id))
-    entries = synced(view, listed, local.work, now.wall)
+    entries = executions.synced(view, listed, local.work, now.wall)
     if entries != view.recorded.windows:
-        return local, _write(view, entries)
-    local, step = _act(local, view, listed, now)
+        return local, write_of(view, entries)
+    local, step = executions.act(local, view, listed, now)
     if step is not None:
         return local, step
     if listed.touched or local.work.suspected:
@@ -187,14 +86,6 @@ _LONGEST_REPAIR: Final = 600.0
 """Seconds between two repairs, at most."""
 
 
-def _write(view: View, entries: Entries) -> Write:
-    recorded = replace(view.recorded, windows=entries)
-    return Write(view, view.reset, view.handled, view.newest, recorded=recorded)
-
-
-# --- by the status alone ----------------------------------------------------------------------------------------------
-
-
 def _fits(view: View, wall: float) -> bool:
     """Return whether the status says that every window is as the spec wants it, as far as time has gone."""
     entries = {entry.name: entry for entry in view.recorded.windows}
@@ -234,247 +125,9 @@ def _next_bound(view: View, now: Moment) -> float | None:
     return now.monotonic + min(bounds) - now.wall + 1.0 if bounds else None
 
 
-# --- by the list of executions ----------------------------------------------------------------------------------------
-
-
-def synced(view: View, listed: Executions, known: Work, wall: float) -> Entries:
-    """Return the entries as the list of the job's executions shows them."""
-    found = {execution.id: execution for execution in listed.items}
-    owned = {entry.id for entry in view.recorded.windows if entry.id in found}
-    free = [execution for execution in listed.items if execution.id not in owned]
-    entries = []
-    for entry in _with_new(view, wall):
-        if entry.id:
-            entries.append(_seen_again(entry, found.get(entry.id), wall))
-            continue
-        match = next((one for one in free if _is_match(one, entry, known)), None)
-        if match is not None:
-            free.remove(match)
-            sent = identity_of(match) or entry.sent  # ESA may keep another time than it was sent
-            entries.append(replace(entry, id=match.id, sent=sent, state=match.state, message=""))
-        else:
-            entries.append(_unopened(entry, known.refusals, wall))
-    return tuple(_resting(entry) for entry in entries) if view.suspended else tuple(entries)
-
-
-def _resting(entry: WindowState) -> WindowState:
-    none = not entry.id and entry.sent is not None and entry.state in {PENDING, REFUSED}
-    return replace(entry, state=RESTING, stopped=False, message="") if none else entry
-
-
-def _is_match(execution: Execution, entry: WindowState, known: Work) -> bool:
-    if entry.sent is None:
-        return False
-    return identity_of(execution) == entry.sent or known.altered.get(entry.sent) == execution.id
-
-
-def _with_new(view: View, wall: float) -> Iterable[WindowState]:
-    """Yield the recorded entries, and those of windows that the spec has and the status does not."""
-    recorded = {entry.name: entry for entry in view.recorded.windows}
-    yield from recorded.values()
-    for spec in () if view.suspended else view.windows:
-        if spec.name not in recorded:
-            yield WindowState(spec.name, identity(spec, None, wall))
-
-
-def identity_of(execution: Execution) -> NewExecution | None:
-    """Return what identifies an execution; None if the list does not tell all of it."""
-    start, end = execution.start, execution.end
-    interval, length = execution.interval_seconds, execution.slice_len
-    if start is None or end is None or interval is None or length is None:
-        return None
-    return NewExecution(start, end, interval, length)
-
-
-def _seen_again(entry: WindowState, execution: Execution | None, wall: float) -> WindowState:
-    if execution is not None:
-        return replace(entry, state=execution.state or entry.state)
-    if entry.sent is not None and entry.sent.end <= wall:
-        return replace(entry, id="", state=entry.state if entry.state in ENDED else "finished")
-    return replace(entry, id="", state=PENDING)  # somebody has deleted it
-
-
-def _unopened(entry: WindowState, refusals: Mapping[NewExecution, str], wall: float) -> WindowState:
-    if entry.sent is None or entry.state in ENDED:
-        return entry
-    if entry.sent in refusals:
-        return replace(entry, state=REFUSED, message=refusals[entry.sent])
-    if entry.sent.end <= wall:
-        return replace(entry, state=MISSED, message="its end had passed before it was opened")
-    return entry if entry.state == REFUSED else replace(entry, state=PENDING, message="")
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """A window, what the status records of it, and its execution at ESA."""
-
-    spec: WindowSpec | None
-    entry: WindowState
-    execution: Execution | None
-
-
-def _act(local: LocalState, view: View, listed: Executions, now: Moment) -> tuple[LocalState, Step | None]:
-    """Return the next write, command or call that brings the executions in line."""
-    found = {execution.id: execution for execution in listed.items}
-    specs = {spec.name: spec for spec in view.windows}
-    pairs = [_Pair(specs.get(e.name), e, found.get(e.id)) for e in view.recorded.windows]
-    for pair in pairs:
-        if pair.spec is None and pair.execution is None:
-            return local, _write(view, tuple(entry for entry in view.recorded.windows if entry is not pair.entry))
-        command = _command(local, pair, now.wall)
-        if command is not None:
-            return work.do(local, view, command)
-        changed = _recorded_again(pair, now.wall)
-        if changed is not None:
-            return local, _write(view, _with(view, changed))
-    due = [pair.entry for pair in pairs if pair.spec is not None and _is_to_open(pair.entry, now.wall)]
-    if due:
-        return _open(local, view, due)
-    double = _double(view, listed) if view.owned is not None else None
-    return work.do(local, view, DeleteExecution(double.id)) if double is not None else (local, None)
-
-
-def _with(view: View, changed: WindowState) -> Entries:
-    return tuple(changed if entry.name == changed.name else entry for entry in view.recorded.windows)
-
-
-def _command(local: LocalState, pair: _Pair, wall: float) -> Command | None:
-    """Return the command that an execution needs which an entry owns."""
-    spec, entry, execution = pair.spec, pair.entry, pair.execution
-    if execution is None:
-        return None
-    if spec is None or (spec.on_reset and identity_of(execution) != entry.sent):
-        return _remove(execution)
-    wanted = identity(spec, entry, wall)
-    if wanted is None or wanted == identity_of(execution):
-        return StartExecution(execution.id) if entry.stopped and execution.state == STOPPED else None
-    if execution.state in ENDED:
-        return DeleteExecution(execution.id) if wanted.end > wall and wanted != entry.sent else None
-    if wanted.end <= wall or (execution.id, wanted) in local.work.stubborn:
-        return None
-    return UpdateExecution(execution.id, _change(execution, wanted))
-
-
-def _remove(execution: Execution) -> Command:
-    return StopExecution(execution.id) if execution.state == RUNNING else DeleteExecution(execution.id)
-
-
-def _change(execution: Execution, wanted: NewExecution) -> ExecutionChange:
-    return ExecutionChange(
-        start=wanted.start if wanted.start != execution.start else None,
-        end=wanted.end if wanted.end != execution.end else None,
-        interval_seconds=wanted.interval_seconds,
-        slice_len=wanted.slice_len,
-    )
-
-
-_DIFFERS: Final = "ESA keeps other times or numbers than it was asked for"
-
-
-def _recorded_again(pair: _Pair, wall: float) -> WindowState | None:
-    """Return the entry with what is to be written of it; None if it is right."""
-    spec, entry, execution = pair.spec, pair.entry, pair.execution
-    if spec is None:
-        return None
-    wanted = identity(spec, entry, wall)
-    if execution is None:
-        return _rechosen(entry, wanted, wall)
-    if entry.stopped and execution.state != STOPPED:
-        return replace(entry, stopped=False)
-    if wanted is not None and wanted == identity_of(execution) != entry.sent:
-        return replace(entry, sent=wanted, message="")
-    differs = wanted is not None and wanted != identity_of(execution) and execution.state not in ENDED
-    message = _DIFFERS if differs and wanted is not None and wanted.end > wall else ""
-    return replace(entry, message=message) if entry.message != message and not spec.on_reset else None
-
-
-def _rechosen(entry: WindowState, wanted: NewExecution | None, wall: float) -> WindowState | None:
-    """Choose the times of an entry anew that has no execution: its start may have passed, the spec have changed."""
-    if wanted is None or wanted.end <= wall:
-        return None
-    if entry.state in ENDED and wanted == entry.sent:
-        return None
-    if wanted.start <= wall:
-        wanted = replace(wanted, start=int(wall) + AHEAD)
-    if wanted.end <= wanted.start:
-        return None
-    chosen = replace(entry, sent=wanted, state=PENDING, message="", stopped=False)
-    return chosen if wanted != entry.sent else None
-
-
-def _is_to_open(entry: WindowState, wall: float) -> bool:
-    sent = entry.sent
-    return not entry.id and sent is not None and entry.state in {PENDING, REFUSED} and sent.start > wall
-
-
-def _open(local: LocalState, view: View, due: Sequence[WindowState]) -> Asked:
-    wanted = tuple(entry.sent for entry in due if entry.sent is not None)
-    fresh = replace(local, work=replace(local.work, refusals={}))
-    return replace(fresh, call=Opening(view, wanted, settled(local.call))), Open(view.job_id, wanted)
-
-
-def _double(view: View, listed: Executions) -> Execution | None:
-    """Return an execution that no entry owns and that equals a window that has its own."""
-    owned = {entry.id for entry in view.recorded.windows}
-    wanted = {entry.sent for entry in view.recorded.windows if entry.id}
-    return next((one for one in listed.items if one.id not in owned and identity_of(one) in wanted), None)
-
-
-# --- answers ----------------------------------------------------------------------------------------------------------
-
-
-def after_opening(
-    local: LocalState, wanted: Sequence[NewExecution], answer: CreatedExecutions, now: Moment
-) -> LocalState:
-    """Return the local state after an answer that may be a success in part; parts are told apart by their times."""
-    listed = local.work.executions
-    items = listed.items if listed is not None else ()
-    opened = [identity_of(execution) for execution in answer.succeeded]
-    left = [one for one in wanted if one not in opened]
-    strange = [execution.id for execution in answer.succeeded if identity_of(execution) not in wanted]
-    altered = dict(zip(left, strange, strict=False)) if len(left) == len(strange) else {}
-    left = [one for one in left if one not in altered]
-    said = {identity_of(execution): message for execution, message in answer.failed}
-    default = next(iter(said.values()), "") or "ESA gave no reason"
-    refusals = {one: said.get(one, default) for one in left}
-    attempts = work.refused_again(local.work.windows, next(iter(refusals.values())), now) if left else NO_ATTEMPTS
-    executions = replace(listed, items=(*items, *answer.succeeded), touched=True) if listed is not None else None
-    known = replace(local.work, executions=executions, refusals=refusals, altered=altered, windows=attempts)
-    return replace(local, work=known)
-
-
-def after_command(local: LocalState, command: Command, execution: Execution | None) -> LocalState:
-    """Return the local state after a command: the list is brought up to date, and proved by another one later."""
-    listed = local.work.executions
-    if listed is None or not isinstance(command, DeleteExecution | StartExecution | StopExecution | UpdateExecution):
-        return local
-    items = tuple(one for one in listed.items if one.id != command.id)
-    if execution is not None and not isinstance(command, DeleteExecution):
-        items = (*items, replace(execution, id=command.id))
-    stubborn = local.work.stubborn
-    old = next((one for one in listed.items if one.id == command.id), None)
-    if isinstance(command, UpdateExecution) and old is not None and (asked := _asked(old, command.change)) is not None:
-        stubborn = (*(entry for entry in stubborn if entry[0] != command.id), (command.id, asked))
-    executions = replace(listed, items=items, touched=True)
-    return replace(local, work=replace(local.work, executions=executions, stubborn=stubborn))
-
-
-def _asked(old: Execution, change: ExecutionChange) -> NewExecution | None:
-    """Return the execution that an update asked for."""
-    return identity_of(
-        Execution(
-            old.id,
-            old.start if change.start is None else change.start,
-            old.end if change.end is None else change.end,
-            change.interval_seconds,
-            change.slice_len,
-        )
-    )
-
-
 def finding(local: LocalState) -> Finding | None:
     """Return what there is to say of windows that could not be opened."""
-    problem: Problem | None = local.work.windows.problem
+    problem = local.work.windows.problem
     if problem is None:
         return None
     found = finding_of(problem)

@@ -97,7 +97,9 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
     registry = Registry()
     resume, wake = (functools.partial(queue.add, urgent=urgent) for urgent in (True, False))
     sources = ConfigMapSources(
-        connection, settings.namespaces or None, lambda namespace, name: members.source_changed(namespace, name)
+        connection,
+        settings.namespaces or None,
+        on_change=lambda namespace, name: members.source_changed(namespace, name),  # noqa: PLW0108 - they come later
     )
     caller = Caller(accounts, sources, leadership, clock, resume=resume)
     runner = Runner(jobs, caller, leadership, clock, writer, registry)

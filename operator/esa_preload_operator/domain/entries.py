@@ -1,0 +1,98 @@
+"""What a window is to be: when it begins and ends, and what the status records of it after a reset or on a new job."""
+
+from dataclasses import replace
+from typing import Final
+
+from esa_preload_operator.domain.esa import NewExecution
+from esa_preload_operator.domain.recorded import ENDED, MISSED, PENDING, WindowState
+from esa_preload_operator.domain.spec import WindowSpec
+from esa_preload_operator.domain.steps import Write
+from esa_preload_operator.domain.values import Moment
+from esa_preload_operator.domain.view import View
+
+AHEAD: Final = 10
+"""Seconds that a start which has passed, or that nobody names, lies ahead: what a missing one means is UNKNOWN."""
+
+Entries = tuple[WindowState, ...]
+
+
+def identity(spec: WindowSpec, entry: WindowState | None, wall: float) -> NewExecution | None:
+    """Return the execution that a window should be; None while it is not due, as `onReset` before a reset.
+
+    Args:
+        spec: the window as the resource wants it.
+        entry: what the status records of it.
+        wall: epoch seconds.
+    """
+    sent = entry.sent if entry is not None else None
+    if spec.on_reset and sent is None:
+        return None
+    start = _start(spec, entry, wall)
+    if spec.end is not None:
+        end = int(spec.end.timestamp())
+    else:
+        first = int(spec.start.timestamp()) if spec.start is not None else start
+        end = first + int(spec.duration.total_seconds() if spec.duration is not None else 0)
+    return NewExecution(start, end, spec.interval_seconds, spec.slice_len)
+
+
+def _start(spec: WindowSpec, entry: WindowState | None, wall: float) -> int:
+    sent = entry.sent if entry is not None else None
+    begun = entry is not None and bool(entry.id) and sent is not None and sent.start <= wall
+    wanted = int(spec.start.timestamp()) if spec.start is not None else None
+    if sent is not None and (begun or wanted is None or wanted <= wall):
+        return sent.start  # the start of a window that has begun, or that nobody names, is not compared
+    return wanted if wanted is not None and wanted > wall else int(wall) + AHEAD
+
+
+def on_reset(view: View, now: Moment) -> Entries:
+    """Return the entries after a reset: each `onReset` window is due anew, from now on, and keeps its old execution."""
+    entries = {entry.name: entry for entry in view.recorded.windows}
+    for spec in view.windows:
+        if spec.on_reset and spec.duration is not None:
+            old = entries.get(spec.name, WindowState(spec.name))
+            start = int(now.wall) + AHEAD
+            if old.sent is not None:
+                start = max(start, old.sent.start + 1)
+            end = start + int(spec.duration.total_seconds())
+            sent = NewExecution(start, end, spec.interval_seconds, spec.slice_len)
+            entries[spec.name] = replace(old, sent=sent, state=PENDING, message="", stopped=False)
+    return tuple(entries.values())
+
+
+def on_new_job(view: View, now: Moment, *, reset: bool) -> Entries:
+    """Return the entries for a job that was just created, on which nothing is open yet."""
+    entries = on_reset(view, now) if reset else view.recorded.windows
+    return without_executions(entries)
+
+
+def without_executions(entries: Entries) -> Entries:
+    """Return the entries of a job that has no executions: those that have ended stay as they are."""
+    return tuple(
+        replace(entry, id="", stopped=False, state=entry.state if entry.state in {*ENDED, MISSED} else PENDING)
+        for entry in entries
+    )
+
+
+def owes_window(view: View, wall: float) -> bool:
+    """Return whether a reset has made a window due that is not open yet: the next reset would hide it."""
+    due = {spec.name for spec in view.windows if spec.on_reset}
+    return any(
+        entry.name in due
+        and entry.sent is not None
+        and not entry.id
+        and entry.state == PENDING
+        and entry.sent.end > wall
+        for entry in view.recorded.windows
+    )
+
+
+def changed(view: View, entry: WindowState) -> Entries:
+    """Return the entries with another one in the place of the one of its name."""
+    return tuple(entry if other.name == entry.name else other for other in view.recorded.windows)
+
+
+def write_of(view: View, entries: Entries) -> Write:
+    """Return the write of what is recorded of the windows."""
+    recorded = replace(view.recorded, windows=entries)
+    return Write(view, view.reset, view.handled, view.newest, recorded=recorded)
