@@ -52,7 +52,7 @@ def synced(view: View, listed: Executions, known: Work, wall: float) -> Entries:
             sent = identity_of(match) or entry.sent  # ESA may keep another time than it was sent
             entries.append(replace(entry, id=match.id, sent=sent, state=match.state, message=""))
         else:
-            entries.append(_unopened(entry, known.refusals, wall))
+            entries.append(_unopened(entry, dict(known.refusals), wall))
     return tuple(_resting(entry) for entry in entries) if view.suspended else tuple(entries)
 
 
@@ -64,7 +64,7 @@ def _resting(entry: WindowState) -> WindowState:
 def _is_match(execution: Execution, entry: WindowState, known: Work) -> bool:
     if entry.sent is None:
         return False
-    return identity_of(execution) == entry.sent or known.altered.get(entry.sent) == execution.id
+    return identity_of(execution) == entry.sent or (entry.sent, execution.id) in known.altered
 
 
 def _with_new(view: View, wall: float) -> Iterable[WindowState]:
@@ -204,7 +204,7 @@ def _is_to_open(entry: WindowState, wall: float) -> bool:
 
 def _open(local: LocalState, view: View, due: Sequence[WindowState]) -> Asked:
     wanted = tuple(entry.sent for entry in due if entry.sent is not None)
-    fresh = replace(local, work=replace(local.work, refusals={}))
+    fresh = replace(local, work=replace(local.work, refusals=()))
     return replace(fresh, call=Opening(view, wanted, settled(local.call))), Open(view.job_id, wanted)
 
 
@@ -224,12 +224,12 @@ def after_opening(
     opened = [identity_of(execution) for execution in answer.succeeded]
     left = [one for one in wanted if one not in opened]
     strange = [execution.id for execution in answer.succeeded if identity_of(execution) not in wanted]
-    altered = dict(zip(left, strange, strict=False)) if len(left) == len(strange) else {}
-    left = [one for one in left if one not in altered]
+    altered = tuple(zip(left, strange, strict=False)) if len(left) == len(strange) else ()
+    left = [one for one in left if one not in dict(altered)]
     said = {identity_of(execution): message for execution, message in answer.failed}
     default = next(iter(said.values()), "") or "ESA gave no reason"
-    refusals = {one: said.get(one, default) for one in left}
-    attempts = work.refused_again(local.work.windows, next(iter(refusals.values())), now) if left else NO_ATTEMPTS
+    refusals = tuple((one, said.get(one, default)) for one in left)
+    attempts = work.refused_again(local.work.windows, refusals[0][1], now) if left else NO_ATTEMPTS
     executions = replace(listed, items=(*items, *answer.succeeded), touched=True) if listed is not None else None
     known = replace(local.work, executions=executions, refusals=refusals, altered=altered, windows=attempts)
     return replace(local, work=known)

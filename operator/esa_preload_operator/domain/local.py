@@ -1,7 +1,6 @@
 """What this process alone knows of one resource; a crash loses it, and nothing depends on it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from esa_preload_operator.domain.errors import Problem
@@ -251,9 +250,9 @@ class Work:
     """How often windows had to be brought in line again, although neither the spec nor a reset asked for it."""
     suspected: bool = False
     """Something does not fit what the status says of the windows."""
-    refusals: Mapping[NewExecution, str] = field(default_factory=dict)
+    refusals: tuple[tuple[NewExecution, str], ...] = ()
     """Executions that ESA refused when they were to be opened last, and why."""
-    altered: Mapping[NewExecution, str] = field(default_factory=dict)
+    altered: tuple[tuple[NewExecution, str], ...] = ()
     """Executions that ESA opened with other times than it was sent, and the ids that they have."""
     stubborn: tuple[tuple[str, NewExecution], ...] = ()
     """Ids of executions and what they were updated to: if a list still differs, it is told and not repeated."""
