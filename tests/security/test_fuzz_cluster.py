@@ -16,6 +16,8 @@ from esa_preload_operator.domain import tokens
 from esa_preload_operator.domain.errors import EsaError, StoreError, StoreUnavailableError
 from esa_preload_operator.domain.ports import SECRET_VALUE_LIMIT, ObjectRef
 from esa_preload_operator.domain.reset_writes import name_tokens
+from esa_preload_operator.domain.schedule import due_time, next_time, skipped_runs
+from esa_preload_operator.domain.source import content_of
 from esa_preload_operator.domain.view import View, requested, view_of
 from esa_preload_operator.esa.credentials import from_secret
 from esa_preload_operator.k8s.connection import Answer
@@ -51,7 +53,43 @@ METADATA = objects(
     creationTimestamp=TEXTS,
     annotations=ANNOTATIONS,
 )
-SPEC = objects(("other",), jobId=TEXTS, minResetInterval=TEXTS, credentialsSecretRef=objects((), name=TEXTS))
+TIMES = st.sampled_from(["2026-12-01T16:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"]) | TEXTS
+SIZES = st.sampled_from([60, 1, 0, -1, 2**63, 10**400])
+WINDOWS = objects(
+    (),
+    name=NAMES,
+    startTime=TIMES,
+    endTime=TIMES,
+    duration=st.sampled_from(["2h", "0s", "99999999h"]) | TEXTS,
+    onReset=st.booleans(),
+    intervalSeconds=SIZES,
+    sliceLen=SIZES,
+)
+SOURCE = objects(
+    ("revision",),
+    urls=st.lists(
+        st.sampled_from(["https://www.example.com/a.js", "http://[", "https://a:9999999"]) | TEXTS, max_size=3
+    ),
+    configMapKeyRef=objects((), name=NAMES, key=NAMES),
+    ossUrl=TEXTS,
+)
+SCHEDULE = objects(
+    (),
+    cron=st.sampled_from(["0 2 * * *", "@daily", "* * * * MON#5", "0 0 31 2 *", "9" * 5000]) | TEXTS,
+    timeZone=st.sampled_from(["UTC", "Asia/Shanghai", "Local", "../../etc/passwd", "America"]) | TEXTS,
+    startingDeadlineSeconds=SIZES,
+    jitterSeconds=SIZES,
+)
+SPEC = objects(
+    ("other", "name", "replacePolicy", "deletionPolicy", "suspend"),
+    jobId=TEXTS,
+    minResetInterval=TEXTS,
+    credentialsSecretRef=objects((), name=TEXTS),
+    siteId=SIZES,
+    source=SOURCE,
+    executions=st.lists(WINDOWS, max_size=2),
+    resetSchedule=SCHEDULE,
+)
 RESET = objects(
     ("owner", "startedAt", "generation", "attempts", "unproven", "signing", "message"),
     phase=st.sampled_from(["InFlight", "Failed", "Succeeded", "New"]),
@@ -60,7 +98,13 @@ RESET = objects(
     submittedBefore=st.integers(),
 )
 STATUS = objects(
-    ("observedGeneration", "lastResetTime", "siteId", "jobId", "urlCount", "name", "refreshedAt", "handledTimes"),
+    (
+        *("observedGeneration", "lastResetTime", "siteId", "jobId", "urlCount", "name", "refreshedAt", "handledTimes"),
+        *("source", "scheduleSeen"),
+    ),
+    creating=objects(("name", "source", "since"), tokens=ANNOTATIONS),
+    retiredJobs=st.lists(TEXTS, max_size=2),
+    executions=st.lists(objects(("id", "state"), name=NAMES, startTime=TIMES, intervalSeconds=SIZES), max_size=2),
     reset=RESET,
     handledResets=ANNOTATIONS,
     conditions=st.lists(objects(("reason", "message"), type=NAMES, status=TEXTS, lastTransitionTime=TEXTS), max_size=3),
@@ -104,6 +148,24 @@ def test_whatever_an_object_holds(body: Any) -> None:
         return
     assert isinstance(view, View)
     requested(view)
+
+
+@settings(max_examples=400, deadline=None)
+@given(SPEC, STATUS, st.floats(-1e12, 1e12), st.floats(1.7e9, 1.9e9))
+def test_a_spec_without_a_problem_can_be_planned_with(spec: Any, status: Any, base: float, now: float) -> None:
+    meta = {"name": "nightly", "namespace": "team", "uid": "uid", "resourceVersion": "1"}
+    view = view_of({"metadata": meta, "spec": spec, "status": status})
+    if view.problem is not None:
+        assert f"{view.problem.field} {view.problem.message}".isprintable()
+        assert len(view.problem.message) < 200
+    if view.invalid or view.problem:
+        return
+    if view.schedule is not None:
+        due_time(view.schedule, view.uid, base, now)
+        next_time(view.schedule, view.uid, base, now)
+        skipped_runs(view.schedule, view.uid, base, now)
+    if view.owned is not None:
+        content_of(view.owned.source, "https://www.example.com/a.js")
 
 
 @settings(max_examples=200)

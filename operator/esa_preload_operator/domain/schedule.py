@@ -58,7 +58,7 @@ def delay_of(schedule: ScheduleSpec, uid: str) -> float:
     if not schedule.jitter:
         return 0.0
     number = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8])
-    return float(number % (int(schedule.jitter) + 1))
+    return float(number % (schedule.jitter + 1))
 
 
 def token_of(scheduled: float) -> str:

@@ -9,7 +9,17 @@ from esa_preload_operator.domain.cleaning import parse_time
 from esa_preload_operator.domain.cron import cron_problem, zone_problem
 from esa_preload_operator.resources.durations import parse_duration
 from esa_preload_operator.resources.job import Metadata
-from esa_preload_operator.resources.spec import MAX_PREFIX, ExecutionSpec, ResetSchedule, SourceSpec, Spec
+from esa_preload_operator.resources.spec import (
+    DEFAULT_DEADLINE,
+    MAX_DEADLINE,
+    MAX_JITTER,
+    MAX_PREFIX,
+    MIN_DEADLINE,
+    ExecutionSpec,
+    ResetSchedule,
+    SourceSpec,
+    Spec,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +97,8 @@ class ScheduleSpec:
     cron: str
     """With one space between its fields, so that its layout is no change."""
     time_zone: str = "UTC"
-    starting_deadline: float = 3600.0
-    jitter: float = 0.0
+    starting_deadline: int = DEFAULT_DEADLINE
+    jitter: int = 0
 
     @property
     def seen(self) -> str:
@@ -148,13 +158,16 @@ def schedule_of(spec: Spec) -> ScheduleSpec | None:
     if given is None:
         return None
     cron = " ".join(given.cron.split())
-    return ScheduleSpec(cron, given.time_zone, float(given.starting_deadline_seconds), float(given.jitter_seconds or 0))
+    return ScheduleSpec(cron, given.time_zone, given.starting_deadline_seconds, given.jitter_seconds or 0)
 
 
 def instant(text: str | None) -> datetime | None:
     """Return an RFC 3339 time in UTC, in whole seconds as ESA keeps them; None if there is none or it can't be read."""
     moment = parse_time(text)
-    return None if moment is None else datetime.fromtimestamp(moment // 1, UTC)
+    try:
+        return None if moment is None else datetime.fromtimestamp(moment // 1, UTC)
+    except (ValueError, OverflowError, OSError):  # in UTC it lies before the year 1 or after 9999
+        return None
 
 
 def _duration(text: str | None) -> timedelta | None:
@@ -215,4 +228,10 @@ def _schedule_problem(schedule: ResetSchedule) -> SpecProblem | None:
         return SpecProblem("spec.resetSchedule.cron", problem)
     if problem := zone_problem(schedule.time_zone):
         return SpecProblem("spec.resetSchedule.timeZone", problem)
+    if not MIN_DEADLINE <= schedule.starting_deadline_seconds <= MAX_DEADLINE:
+        return SpecProblem(
+            "spec.resetSchedule.startingDeadlineSeconds", f"it must be from {MIN_DEADLINE} to {MAX_DEADLINE}"
+        )
+    if not 0 <= (schedule.jitter_seconds or 0) <= MAX_JITTER:
+        return SpecProblem("spec.resetSchedule.jitterSeconds", f"it must be from 0 to {MAX_JITTER}")
     return None

@@ -15,7 +15,11 @@ MAX_URLS: Final = 1000
 MAX_URL: Final = 2048
 MAX_LIST: Final = 128 * 1024
 """Characters of all URLs of a spec."""
+MIN_DEADLINE: Final = 60
+"""Seconds; it must outlast the recovery of a lost answer."""
 DEFAULT_DEADLINE: Final = 3600
+MAX_DEADLINE: Final = 7 * 24 * 3600
+MAX_JITTER: Final = 3600
 MAX_PREFIX: Final = 80
 """Characters of the name's prefix; ESA documents no limit."""
 
@@ -185,13 +189,13 @@ class ResetSchedule(Part):
     starting_deadline_seconds: Int64 = Field(
         default=DEFAULT_DEADLINE,
         description="How long after its time a reset may still be made, from 60 to 604800 seconds; then it is skipped.",
-        json_schema_extra={"minimum": 60, "maximum": 604_800},
+        json_schema_extra={"minimum": MIN_DEADLINE, "maximum": MAX_DEADLINE},
     )
     jitter_seconds: Int32 | None = Field(
         default=None,
         description="Up to so many seconds, from 0 to 3600, does the reset come after its time; how many is fixed for "
         "each resource, so that many of one schedule do not come at once.",
-        json_schema_extra={"minimum": 0, "maximum": 3600},
+        json_schema_extra={"minimum": 0, "maximum": MAX_JITTER},
     )
 
 

@@ -93,9 +93,9 @@ def test_windows_are_read_in_whole_seconds_of_utc() -> None:
 
 def test_a_schedule_is_read() -> None:
     plain = spec(jobId="job1", resetSchedule={"cron": "0  2 * * *"})
-    assert schedule_of(plain) == ScheduleSpec("0 2 * * *", "UTC", 3600.0, 0.0)
+    assert schedule_of(plain) == ScheduleSpec("0 2 * * *", "UTC", 3600, 0)
     given = {"cron": "@daily", "timeZone": "Asia/Shanghai", "startingDeadlineSeconds": 60, "jitterSeconds": 30}
-    assert schedule_of(spec(jobId="job1", resetSchedule=given)) == ScheduleSpec("@daily", "Asia/Shanghai", 60.0, 30.0)
+    assert schedule_of(spec(jobId="job1", resetSchedule=given)) == ScheduleSpec("@daily", "Asia/Shanghai", 60, 30)
     assert spec_problem(plain) is None
 
 
@@ -137,6 +137,16 @@ def window(**fields: Any) -> dict[str, Any]:
             {"jobId": "job1", "resetSchedule": {"cron": "@daily", "timeZone": "Mars/Olympus"}},
             "spec.resetSchedule.timeZone",
             "no time zone has this name",
+        ),
+        (
+            {"jobId": "job1", "resetSchedule": {"cron": "@daily", "startingDeadlineSeconds": 59}},
+            "spec.resetSchedule.startingDeadlineSeconds",
+            "it must be from 60 to 604800",
+        ),
+        (
+            {"jobId": "job1", "resetSchedule": {"cron": "@daily", "jitterSeconds": -1}},
+            "spec.resetSchedule.jitterSeconds",
+            "it must be from 0 to 3600",
         ),
     ],
 )
