@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import tracemalloc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError
+from esa_preload_operator.domain.esa import ExecutionChange, InsertWay, NewExecution, NewJob
 from esa_preload_operator.esa.client import MAX_JOBS, MAX_LIST_SIZE
 from esa_preload_operator.esa.errors import Answer, read_json
 from esa_preload_operator.esa.models import read_job_page
@@ -19,7 +20,10 @@ from support.raw_server import Behaviour, RawServer
 from support.sending import JOB_ID, client_of, yes
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from esa_preload_operator.domain.errors import Problem
+    from esa_preload_operator.esa.client import EsaClient
     from support.raw_server import RawConnection
 
 
@@ -39,19 +43,26 @@ async def problem_of_list(behaviour: Behaviour) -> tuple[Problem, int]:
         return caught.value.problem, len(server.requests)
 
 
-@pytest.mark.parametrize("call", ["get", "reset", "windows"])
-async def test_an_answer_about_one_object_has_a_bound(call: str) -> None:
-    limit = MAX_PAGE if call == "windows" else MAX_ANSWER
-    body = b'{"Id":"%s","Executions":[]%s}' % (JOB_ID.encode(), b" " * limit)
+@pytest.mark.parametrize(
+    ("call", "limit"),
+    [
+        (lambda client: client.get_job(JOB_ID), MAX_ANSWER),
+        (lambda client: client.reset_job(JOB_ID, yes), MAX_ANSWER),
+        (lambda client: client.create_job(NewJob(7, "n", InsertWay.OSS, "https://a/b"), yes), MAX_ANSWER),
+        (lambda client: client.delete_job(JOB_ID, yes), MAX_ANSWER),
+        (lambda client: client.list_executions(JOB_ID), MAX_PAGE),
+        (lambda client: client.create_executions(JOB_ID, [NewExecution(0, 60, 30, 5)], yes), MAX_ANSWER),
+        (lambda client: client.update_execution(JOB_ID, ExecutionChange(end=60), yes), MAX_ANSWER),
+        (lambda client: client.start_execution(JOB_ID, yes), MAX_ANSWER),
+        (lambda client: client.stop_execution(JOB_ID, yes), MAX_ANSWER),
+        (lambda client: client.delete_execution(JOB_ID, yes), MAX_ANSWER),
+    ],
+)
+async def test_an_answer_about_one_object_has_a_bound(call: Callable[[EsaClient], Awaitable[Any]], limit: int) -> None:
+    body = b'{"Id":"%s","Executions":[],"SuccessExecutions":[{"Id":"a"}]%s}' % (JOB_ID.encode(), b" " * limit)
     async with RawServer(always(body)) as server, client_of(server.url) as client:
         with pytest.raises(EsaError, match=f"longer than {limit // 1024} kB") as caught:
-            await (
-                client.list_executions(JOB_ID)
-                if call == "windows"
-                else client.get_job(JOB_ID)
-                if call == "get"
-                else client.reset_job(JOB_ID, yes)
-            )
+            await call(client)
     assert caught.value.problem.delivery is Delivery.UNKNOWN
 
 

@@ -10,15 +10,16 @@ from urllib.parse import quote
 import pytest
 
 from esa_preload_operator.domain.errors import EsaError
+from esa_preload_operator.domain.esa import ExecutionChange, NewExecution
 from esa_preload_operator.esa.client import EsaClient
 from esa_preload_operator.esa.credentials import Credentials
 from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
 from support.raw_server import RawServer
-from support.sending import JOB_ID, yes
+from support.sending import JOB_ID, create, yes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from support.raw_server import Behaviour, RawConnection
 
@@ -58,12 +59,20 @@ class Calls:
         async with RawServer(behaviour) as server:
             connections = Connections(server.url, request_timeout=30)
             client = EsaClient(KEYS, connections, Throttle(1000), observe=self._observe)
-            for call in (
+            calls: list[Callable[[], Awaitable[object]]] = [
                 lambda: client.get_job(JOB_ID),
                 lambda: client.reset_job(JOB_ID, yes),
                 lambda: client.list_jobs(7, ""),
                 lambda: client.list_executions(JOB_ID),
-            ):
+                lambda: create(client, yes),
+                lambda: client.delete_job(JOB_ID, yes),
+                lambda: client.create_executions(JOB_ID, [NewExecution(0, 60, 30, 5)], yes),
+                lambda: client.update_execution(JOB_ID, ExecutionChange(end=60), yes),
+                lambda: client.start_execution(JOB_ID, yes),
+                lambda: client.stop_execution(JOB_ID, yes),
+                lambda: client.delete_execution(JOB_ID, yes),
+            ]
+            for call in calls:
                 try:
                     self.shown.append(repr(await call()))
                 except EsaError as error:
@@ -93,6 +102,9 @@ async def test_no_echo_is_shown(disguise: str, status: str, caplog: pytest.LogCa
             "TotalCount": 2,
             "Jobs": [job, other],
             "Executions": [{"Id": "1", "Status": hide(secrets[2])}, other],
+            "SuccessExecutions": [{"Id": hide(secrets[2]), "Status": hide(secrets[1])}],
+            "FailedExecutions": [other],
+            "FailedMessages": [" ".join(map(hide, secrets))],
         }
 
     calls = Calls()

@@ -3,16 +3,15 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from esa_preload_operator.domain.errors import EsaError, Problem
+from esa_preload_operator.domain.esa import InsertWay, NewJob
 from esa_preload_operator.esa.client import EsaClient
 from esa_preload_operator.esa.credentials import Credentials
-from esa_preload_operator.esa.models import read_job
 from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
 from support.raw_server import RawConnection
@@ -53,8 +52,7 @@ async def answer_all(connection: RawConnection) -> None:
 
 async def create(client: EsaClient, may_send: Callable[[], bool]) -> object:
     """A call with a body, which aiohttp writes in another task."""
-    read = partial(read_job, job_id=JOB_ID)
-    return await client._call("CreateSomething", {}, read, form={"UrlList": "http://a/b"}, may_send=may_send)
+    return await client.create_job(NewJob(7, "nightly", InsertWay.TEXT_BOX, "http://a/b"), may_send)
 
 
 def https(url: str) -> str:

@@ -37,6 +37,7 @@ EXACT: Final[dict[str, Meaning]] = {
     "IncompleteSignature": _CREDENTIALS,
     "MissingSecurityToken": _CREDENTIALS,
     "InvalidJob.JobCountOfSiteFull": _QUOTA,
+    "InvalidExecution.NotFound": _UNKNOWN,  # where it is an answer about an execution, the client takes it for one
     "LogNotFound": _UNKNOWN,
     **{code: (ErrorClass.TERMINAL, reason) for code, reason in TERMINAL.items()},
 }

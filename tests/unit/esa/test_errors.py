@@ -3,6 +3,7 @@ import json
 import pytest
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, EsaError, Problem, Reason
+from esa_preload_operator.esa.codes import EXACT
 from esa_preload_operator.esa.errors import Answer, read_json, retry_after
 
 
@@ -37,6 +38,29 @@ def test_a_refusal_is_one_only_with_a_code_and_a_client_status(
 ) -> None:
     found = problem_of(status, {"Code": code, "Message": "says why", "RequestId": "r-1"})
     assert found == Problem(code, "says why", error_class, reason, delivery, "r-1", status)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error_class", "reason"),
+    [
+        (400, "InvalidEndTime.Mismatch", ErrorClass.TERMINAL, Reason.INVALID_SPEC),
+        (400, "InvalidJob.JobCountOfSiteFull", ErrorClass.BLOCKED, Reason.QUOTA_EXCEEDED),
+        (400, "InvalidParameter.ObjectId", ErrorClass.TERMINAL, Reason.INVALID_JOB_ID),
+        (400, "MissingOssUrl", ErrorClass.TERMINAL, Reason.INVALID_SPEC),
+        (400, "MissingUrlList", ErrorClass.TERMINAL, Reason.INVALID_SPEC),
+        (400, "TooManyRequests", ErrorClass.TRANSIENT, Reason.THROTTLED),
+        (403, "InvalidUid.PermissionDenied", ErrorClass.BLOCKED, Reason.ACCESS_DENIED),
+        (404, "InvalidJob.NotFound", ErrorClass.TERMINAL, Reason.JOB_NOT_FOUND),
+        (404, "InvalidExecution.NotFound", ErrorClass.BLOCKED, Reason.ESA_ERROR),
+        (404, "LogNotFound", ErrorClass.BLOCKED, Reason.ESA_ERROR),
+    ],
+)
+def test_every_code_that_esa_documents_has_its_class_and_reason(
+    status: int, code: str, error_class: ErrorClass, reason: Reason
+) -> None:
+    assert code in EXACT
+    found = problem_of(status, {"Code": code, "Message": "says why", "RequestId": "r-1"})
+    assert found == Problem(code, "says why", error_class, reason, Delivery.REFUSED, "r-1", status)
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 404, 502])
