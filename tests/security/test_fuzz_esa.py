@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -30,7 +31,7 @@ from esa_preload_operator.esa.errors import MAX_MESSAGE
 from esa_preload_operator.esa.roles import EcsIssuer, Issued, OidcIssuer, OidcRole
 from esa_preload_operator.esa.throttle import Throttle
 from esa_preload_operator.esa.transport import Connections
-from support.fuzzing import SECRETS, TEXTS, encoded, objects, shows_secret
+from support.fuzzing import SCALARS, SECRETS, TEXTS, encoded, objects, shows_secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -44,10 +45,10 @@ FIELDS = [
     *("TaskSubmitted", "TaskType", "UrlCount", "UrlSubmitted", "RequestId"),
     *("JobId", "Status", "StartTime", "EndTime", "Interval", "SliceLen", "ExecutionCount"),
 ]
-MOMENTS = st.sampled_from(
+_MOMENTS = st.sampled_from(
     ["2024-05-31T17:10:48.849+08:00", "2024-01-01T00:00:00+Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"]
 )
-JOBS = objects(FIELDS, Id=IDS, JobId=IDS, StartTime=MOMENTS, EndTime=MOMENTS)
+JOBS = objects(FIELDS, Id=IDS)
 ERROR = {"Code": st.sampled_from(["InvalidJob.NotFound", "Throttling", "a b"]) | TEXTS, "Message": TEXTS}
 LISTS = {
     "Executions": st.lists(JOBS, max_size=3),
@@ -59,6 +60,17 @@ ANSWERS = encoded(
     objects((*FIELDS, "TotalCount"), Id=IDS, Jobs=st.lists(JOBS, max_size=3), **LISTS)
     | objects(("RequestId", "code", "message"), **ERROR)
 )
+_WINDOW = st.fixed_dictionaries(
+    {"Id": st.sampled_from([JOB_ID, "a", "b"])},
+    optional=dict.fromkeys(("Status", "Interval", "SliceLen", "AliUid", "SiteId", "ExecutionCount"), SCALARS)
+    | {"JobId": st.sampled_from([JOB_ID, JOB_ID.upper(), ""]), "StartTime": _MOMENTS, "EndTime": _MOMENTS | SCALARS},
+)
+_WINDOWS = st.lists(_WINDOW, max_size=3, unique_by=lambda window: window["Id"])
+ABOUT_WINDOWS = st.builds(
+    lambda one, *lists: one | {"Id": JOB_ID} | dict(zip(LISTS, lists, strict=True)) | {"Jobs": lists[0]},
+    _WINDOW,
+    *(_WINDOWS, _WINDOWS, _WINDOWS, st.lists(TEXTS, max_size=3)),
+).map(lambda answer: json.dumps(answer).encode())
 XML = st.builds(
     lambda parts: f"<Error>{''.join(parts)}</Error>".encode("utf-8", "replace"),
     st.lists(
@@ -170,6 +182,16 @@ def check_found(found: Any) -> None:
 @settings(max_examples=900)
 @given(STATUSES, HEADERS, ANSWERS | XML)
 def test_whatever_esa_answers(runner: asyncio.Runner, status: int, headers: dict[str, str], body: bytes) -> None:
+    check_esa(runner, status, headers, body)
+
+
+@settings(max_examples=300)
+@given(ABOUT_WINDOWS)
+def test_whatever_esa_tells_of_executions(runner: asyncio.Runner, body: bytes) -> None:
+    check_esa(runner, 200, {}, body)
+
+
+def check_esa(runner: asyncio.Runner, status: int, headers: dict[str, str], body: bytes) -> None:
     wire, heard = Wire(), list[str]()
     wire.answer = status, headers, body
     connections = Connections("http://esa.example", request_timeout=60)

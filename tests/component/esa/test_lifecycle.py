@@ -302,6 +302,7 @@ async def test_whatever_is_not_a_refusal_may_have_been_done(
     problem = await problem_of(CALLS[action](client, yes))
     assert (problem.delivery, problem.error_class) == (Delivery.UNKNOWN, ErrorClass.TRANSIENT)
     assert [(call["action"], call["executed"]) for call in simulator.calls()] == [(action, executed)]
+    assert kind != "override" or "error code InternalError" in problem.message
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from esa_preload_operator.domain.cleaning import (
     INT64_MAX,
     MAX_TEXT,
     clean_count,
+    clean_instant,
     clean_text,
     clean_time,
     cut,
@@ -112,3 +113,28 @@ def test_times_survive_a_round_trip(epoch: float) -> None:
     assert micro is not None
     assert whole == int(micro)
     assert abs(micro - epoch) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2024-06-03T16:00:00Z", 1717430400),
+        (" 2024-06-04T00:00:00.849+08:00 ", 1717430400),
+        ("2024-06-04T00:00:00+0800", 1717430400),
+        ("2024-06-03T16:00:00+Z", 1717430400),
+        ("2024-06-03T16:00:00", 1717430400),
+        ("1970-01-01T00:00:00Z", 0),
+        ("1969-12-31T23:59:59.5Z", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("9999-12-31T23:59:59Z", 253402300799),
+        ("9999-12-31T23:59:59-12:00", None),
+        ("", None),
+        ("soon", None),
+        ("2024-06-03T16:00:00Z" + "0" * 100, None),
+        (None, None),
+        (1717430400, None),
+    ],
+)
+def test_an_instant_is_whole_seconds_that_can_be_written_again(text: object, instant: int | None) -> None:
+    assert clean_instant(text) == instant
+    assert instant is None or clean_instant(format_time(instant)) == instant
