@@ -37,7 +37,7 @@ EXACT: Final[dict[str, Meaning]] = {
     "IncompleteSignature": _CREDENTIALS,
     "MissingSecurityToken": _CREDENTIALS,
     "InvalidJob.JobCountOfSiteFull": _QUOTA,
-    "InvalidExecution.NotFound": _UNKNOWN,  # where it is an answer about an execution, the client takes it for one
+    "InvalidExecution.NotFound": _UNKNOWN,  # the client counts it as done in calls on executions
     "LogNotFound": _UNKNOWN,
     **{code: (ErrorClass.TERMINAL, reason) for code, reason in TERMINAL.items()},
 }
