@@ -85,7 +85,7 @@ async def test_a_secret_that_changes_all_the_time_is_reported_once_and_once_more
     assert told == [("team", "s")]
     cache.store(("team", "other"), 1, {"accessKeyId": "1"}, scope)
     assert told == [("team", "s"), ("team", "other")]
-    await eventually(lambda: not cache._resting)
+    await eventually(lambda: not cache._changes.resting)
     assert told == [("team", "s"), ("team", "other"), ("team", "s")]
     assert await cache_value(cache) == {"accessKeyId": "1500"}
 
