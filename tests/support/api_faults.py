@@ -47,6 +47,7 @@ class Exchange:
         upstream_status: what the API server answered; None when it never got the request or its answer was lost.
         status: what the client was answered; None when it was not.
         answer: the API server's JSON answer (None for a watch).
+        accept: the request's header of that name.
     """
 
     time: float
@@ -58,6 +59,7 @@ class Exchange:
     upstream_status: int | None = None
     status: int | None = None
     answer: Any = None
+    accept: str = ""
 
     @property
     def watch(self) -> bool:

@@ -240,6 +240,7 @@ class ApiProxy:
         exchange = Exchange(
             time=time.monotonic(), method=request.method, path=request.path, query=dict(request.query),
             body=_json(body), user_agent=request.headers.get("User-Agent", ""),
+            accept=request.headers.get("Accept", ""),
         )  # fmt: skip
         self.log.append(exchange)
         self._changed.set()

@@ -27,7 +27,7 @@ class Streams:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, path: str, _query: Mapping[str, str], _silence: float, *, by_line: bool = True
+        self, path: str, _query: Mapping[str, str], _silence: float, *, by_line: bool = True, **_: Any
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         async def chunks() -> AsyncIterator[bytes]:
             for chunk in self.answers[path + ("" if by_line else "#list")]:

@@ -26,6 +26,10 @@ from esa_preload_operator.k8s.login import (
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
+METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""Accept of a request or a watch that is to show no more of an object than its metadata."""
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""The same for a list."""
 
 _UNAUTHORIZED: Final = 401
 _LONGEST_RETRY_AFTER: Final = 300.0
@@ -81,6 +85,7 @@ class _Request:
     body: Any = None
     query: Mapping[str, str] | None = None
     content_type: str = JSON
+    accept: str = JSON
 
 
 class Connection:
@@ -123,6 +128,7 @@ class Connection:
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
         timeout: float = 30.0,  # noqa: ASYNC109 - the deadline decides between "never sent" and "maybe done"
     ) -> Answer:
         """Send one request and return the answer, whatever its status.
@@ -134,7 +140,7 @@ class Connection:
             AnswerLostError: it may have been carried out.
         """
         limits = aiohttp.ClientTimeout(total=timeout, connect=timeout / 2)
-        sent = _Request(method, path, limits, body, query, content_type)
+        sent = _Request(method, path, limits, body, query, content_type, accept)
         number = self._login_number
         answer = await self._once(sent)
         if answer.status == _UNAUTHORIZED and await self._renewed_login(number) and method == "GET":
@@ -143,7 +149,7 @@ class Connection:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, path: str, query: Mapping[str, str], silence: float, *, by_line: bool = True
+        self, path: str, query: Mapping[str, str], silence: float, *, by_line: bool = True, accept: str = JSON
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a watch and yield its lines, or a list and yield its bytes as they come; they end with the answer.
 
@@ -156,7 +162,7 @@ class Connection:
         limits = aiohttp.ClientTimeout(total=None, connect=silence, sock_read=silence)
         number = self._login_number
         with _named_failures(self.server):
-            response = await self._send(_Request("GET", path, limits, query=query))
+            response = await self._send(_Request("GET", path, limits, query=query, accept=accept))
             refusal = None if response.status == 200 else _answer(response, await response.read())
         try:
             if refusal is not None:
@@ -189,7 +195,8 @@ class Connection:
     async def _send(self, request: _Request) -> aiohttp.ClientResponse:
         url = f"{self._configuration.host}{request.path}" + (f"?{urlencode(request.query)}" if request.query else "")
         headers = CIMultiDict(self._impersonation)
-        headers.update({"Accept": JSON, "Content-Type": request.content_type, "User-Agent": "esa-preload-operator"})
+        headers.update({"Accept": request.accept, "Content-Type": request.content_type})
+        headers["User-Agent"] = "esa-preload-operator"
         if authorization := await self._authorization():
             headers["Authorization"] = authorization
         sent = await self._client.rest_client.request(

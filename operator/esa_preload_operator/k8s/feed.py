@@ -12,7 +12,15 @@ from typing import Any, Final, NamedTuple, Protocol
 from pydantic_core import from_json
 
 from esa_preload_operator.domain.cleaning import printable
-from esa_preload_operator.k8s.connection import Connection, NotSentError, RequestError, StreamRefusedError
+from esa_preload_operator.k8s.connection import (
+    JSON,
+    METADATA,
+    METADATA_LIST,
+    Connection,
+    NotSentError,
+    RequestError,
+    StreamRefusedError,
+)
 from esa_preload_operator.k8s.lists import ListReader
 
 RENEW_WATCH: Final = 60
@@ -116,6 +124,7 @@ class Feed:
         sink: takes what is seen.
         what: names the objects in the log.
         name: the only object that is wanted, if not all are.
+        metadata_only: whether the API server is to leave out all of an object but its metadata.
         hints: what to do about a refusal, by its HTTP status.
         backoff: how long to wait between tries.
         pause: waits.
@@ -130,6 +139,7 @@ class Feed:
         *,
         what: str = "resources",
         name: str = "",
+        metadata_only: bool = False,
         hints: Mapping[int, str] | None = None,
         backoff: Backoff | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -140,6 +150,7 @@ class Feed:
         self._sink = sink
         self._where = f"{what} in " + (f"namespace {scope}" if scope else "all namespaces")
         self._selector = {"fieldSelector": f"metadata.name={name}"} if name else {}
+        self._list_accept, self._watch_accept = (METADATA_LIST, METADATA) if metadata_only else (JSON, JSON)
         self._hints = hints or {}
         self._backoff = backoff or Backoff()
         self._pause = pause
@@ -159,7 +170,9 @@ class Feed:
 
     async def _list(self) -> str:
         reader, begins = ListReader(), True
-        async with self._connection.stream(self._path, self._selector, _LIST_SILENCE, by_line=False) as chunks:
+        async with self._connection.stream(
+            self._path, self._selector, _LIST_SILENCE, by_line=False, accept=self._list_accept
+        ) as chunks:
             async for chunk in chunks:
                 self._sink.alive()
                 self._sink.listed(self._scope, reader.feed(chunk), begins=begins, ends=False)
@@ -225,7 +238,7 @@ class Feed:
             "resourceVersion": since,
             "timeoutSeconds": str(RENEW_WATCH),
         }
-        async with self._connection.stream(self._path, query, _WATCH_SILENCE) as lines:
+        async with self._connection.stream(self._path, query, _WATCH_SILENCE, accept=self._watch_accept) as lines:
             self._sink.alive()
             self._recovered(in_stream=False)
             async for line in lines:
@@ -239,7 +252,8 @@ class Feed:
 
     async def _look_for_a_restore(self, since: str) -> None:
         """Ask for the present version: a watch from a version to come would be silent until that is reached."""
-        answer = await self._connection.request("GET", self._path, query={**self._selector, "limit": "1"})
+        query = {**self._selector, "limit": "1"}
+        answer = await self._connection.request("GET", self._path, query=query, accept=self._list_accept)
         if not answer.ok:
             raise StreamRefusedError(answer)
         self._checked(_version_of(answer.body), _number(since))
