@@ -1,4 +1,4 @@
-"""Whatever stands in objects, Secrets, annotations, Leases and kubeconfigs: a value or a documented error."""
+"""Whatever stands in objects of any kind, annotations and kubeconfigs: a value or a documented error."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from esa_preload_operator.domain.schedule import due_time, next_time, skipped_ru
 from esa_preload_operator.domain.source import content_of
 from esa_preload_operator.domain.view import View, requested, view_of
 from esa_preload_operator.esa.credentials import from_secret
+from esa_preload_operator.k8s.config_maps import ConfigMapSources
 from esa_preload_operator.k8s.connection import Answer
 from esa_preload_operator.k8s.feed import Event, _interruption_of, _read, _RelistError
 from esa_preload_operator.k8s.jobs import JobRepository
@@ -265,6 +266,18 @@ def test_whatever_a_secret_holds(runner: asyncio.Runner, body: Any, status: int)
         assert not shows_secret(told)
     else:
         assert not shows_secret(repr(credentials))
+
+
+@settings(max_examples=200)
+@given(objects(("kind", "binaryData"), data=objects(("other",), list=TEXTS), metadata=METADATA), STATUSES)
+def test_whatever_a_config_map_holds(runner: asyncio.Runner, body: Any, status: int) -> None:
+    sources = ConfigMapSources(Api(status, body), None, lambda *_: None)  # type: ignore[arg-type] # the same
+    try:
+        text = runner.run(sources.read("team", "urls", "list"))
+    except StoreUnavailableError as error:
+        assert str(error).isprintable()  # noqa: PT017 - the same
+    else:
+        assert text is None or text == body["data"]["list"]
 
 
 @settings(max_examples=300)
