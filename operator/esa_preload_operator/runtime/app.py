@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from esa_preload_operator.domain.steps import CredentialsChanged
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.esa.accounts import AccountPool
+from esa_preload_operator.k8s.config_maps import ConfigMapSources
 from esa_preload_operator.k8s.connection import Connection
 from esa_preload_operator.k8s.events import EventRecorder
 from esa_preload_operator.k8s.lease import Elector, NoElection
@@ -30,6 +31,7 @@ class App:
     identity: str
     accounts: AccountPool
     secrets: SecretCache
+    sources: ConfigMapSources
     events: EventRecorder
     leadership: Elector | NoElection
     queue: WorkQueue[View]

@@ -113,6 +113,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
         identity=identity,
         accounts=accounts,
         secrets=secret_cache,
+        sources=sources,
         events=events,
         leadership=leadership,
         queue=queue,

@@ -107,6 +107,7 @@ async def _watch_what_is_served(app: App, watch: Watch, background: set[asyncio.
     app.reconciler.crd_changed(await compare_fields(app.connection) or "")
     app.metrics.leads(leading=True)  # only now: an alert tells when nobody works
     background.add(asyncio.create_task(_restarting("secrets", app.secrets.run)))
+    background.add(asyncio.create_task(_restarting("ConfigMaps", app.sources.run)))
     await watch()
 
 

@@ -196,7 +196,7 @@ def _remembers_claim(memory: LocalState, happened: Input, now: Moment, rules: Ru
 
 
 def _never_blocked(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    concerns = tuple(concern for concern in plan.CONCERNS if concern.__name__ != "_blocked")
+    concerns = tuple(concern for concern in plan.CONCERNS if concern.__name__ not in {"_blocked", "deletion"})
     with patch.object(plan, "CONCERNS", concerns):
         return plan.advance(memory, happened, now, rules)
 
