@@ -121,6 +121,7 @@ def missing(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
         return local, Wait(visible_at, exclusive=True)
     left = replace(recorded, job_id="", source="", windows=entries.without_executions(recorded.windows))
     message = f"ESA job {recorded.job_id} does not exist any more; it is created again"
+    local = replace(local, work=replace(local.work, losses=work.again(local.work.losses, now, free=1, first=30.0)))
     return local, _write(view, left, Notice(Reason.JOB_NOT_FOUND, message, warning=True))
 
 
@@ -141,8 +142,9 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
         return remove_retired(local, view, job_id, now)
     if work.is_final(local.work.create.problem):
         return local, Wait()
-    if (waits := work.pause(local.work.create, now)) is not None:
-        return _forget_text(local), waits
+    until = max(local.work.create.backoff.not_before, 0.0 if view.recorded.job_id else local.work.losses.not_before)
+    if now.monotonic < until:
+        return _forget_text(local), Wait(until)
     return _prepare(local, view, owned, source, now)
 
 
@@ -222,6 +224,8 @@ def finding(local: LocalState, view: View) -> Finding | None:
     if problem is not None and (wanted or source is None) and not view.suspended:
         return finding_of(problem)
     recorded = view.recorded
+    if recorded.creating is not None and local.work.site.problem is not None:
+        return finding_of(local.work.site.problem)
     if recorded.creating is not None or (wanted and not view.suspended):
         if recorded.job_id:
             return Finding(State.CREATING, Reason.REPLACING, f"ESA job {recorded.job_id} is replaced by a new one")

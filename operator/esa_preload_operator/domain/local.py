@@ -239,6 +239,8 @@ class Work:
     """When the answer to a create, a command or the opening of windows was lost last, on the monotonic clock."""
     made_at: float = float("-inf")
     """When the job was created, on the monotonic clock: until then lists and looks may not show it."""
+    losses: Backoff = _NEVER_FAILED
+    """How often the job was gone although nobody of this process deleted it, and when it is made again."""
     source: Content | BadUrls | None = None
     """The list of URLs as the ConfigMap held it last."""
     surplus: tuple[str, ...] = ()

@@ -1,7 +1,6 @@
 """Opens, changes and closes the windows of a job, and says when its executions are listed."""
 
 from dataclasses import replace
-from typing import Final
 
 from esa_preload_operator.domain import executions, work
 from esa_preload_operator.domain.conditions import Finding, State, finding_of
@@ -18,7 +17,7 @@ from esa_preload_operator.domain.steps import (
     ListExecutions,
     Wait,
 )
-from esa_preload_operator.domain.values import Backoff, Moment, Rules
+from esa_preload_operator.domain.values import Moment, Rules
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.domain.work import Asked
 
@@ -63,27 +62,13 @@ def _at_rest(local: LocalState, view: View, now: Moment) -> Asked:
     """Forget the list; where a window is late, look again after a while."""
     known = local.work
     if known.acted:
-        known = replace(known, acted=False, repairs=_repaired(known.repairs, now))
+        known = replace(known, acted=False, repairs=work.again(known.repairs, now, free=2, first=10.0))
     if _is_late(view, now.wall):
         late = work.late_again(known.windows, now)
         return replace(local, work=replace(known, executions=None, windows=late)), Wait(late.backoff.not_before)
     if known.windows.problem is None and not known.refusals:
         known = replace(known, windows=NO_ATTEMPTS)
     return replace(local, work=replace(known, executions=None)), Wait(_next_bound(view, now))
-
-
-def _repaired(repairs: Backoff, now: Moment) -> Backoff:
-    """Return the backoff after one more round: who changes windows again and again is not answered at his speed."""
-    calm = now.monotonic > repairs.not_before + _LONGEST_REPAIR
-    failures = 1 if calm else repairs.failures + 1
-    delay = 0.0 if failures <= _FREE_REPAIRS else min(_LONGEST_REPAIR, 5.0 * 2.0 ** min(failures - _FREE_REPAIRS, 10))
-    return Backoff(failures, now.monotonic + delay)
-
-
-_FREE_REPAIRS: Final = 2
-"""Rounds that begin at once: what the spec asks for, and one repair."""
-_LONGEST_REPAIR: Final = 600.0
-"""Seconds between two repairs, at most."""
 
 
 def _fits(view: View, wall: float) -> bool:

@@ -1,6 +1,7 @@
 """What all work at ESA beyond resets shares: when nothing is on the wire any more, and how failures are met."""
 
 from dataclasses import replace
+from typing import Final
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.local import NO_ATTEMPTS, Asking, Attempts, Doing, LocalState, settled
@@ -46,6 +47,21 @@ def late_again(attempts: Attempts, now: Moment) -> Attempts:
     failures = attempts.backoff.failures + 1
     pause_seconds = min(600.0, 15.0 * 2.0 ** min(failures - 1, 10))
     return replace(attempts, backoff=Backoff(failures, now.monotonic + pause_seconds))
+
+
+def again(backoff: Backoff, now: Moment, *, free: int, first: float) -> Backoff:
+    """Return the backoff after one more repair: who undoes things again and again is not answered at his speed.
+
+    The first `free` repairs are followed by no pause, the next by `first` seconds; after some calm it begins anew.
+    """
+    calm = now.monotonic > backoff.not_before + _LONGEST_REPAIR
+    failures = 1 if calm else backoff.failures + 1
+    delay = 0.0 if failures <= free else min(_LONGEST_REPAIR, first * 2.0 ** min(failures - free - 1, 10))
+    return Backoff(failures, now.monotonic + delay)
+
+
+_LONGEST_REPAIR: Final = 600.0
+"""Seconds between two repairs, at most."""
 
 
 def pause(attempts: Attempts, now: Moment) -> Wait | None:
