@@ -1,0 +1,66 @@
+"""Steps in words, for a trace that people read."""
+
+from __future__ import annotations
+
+from esa_preload_operator.domain.steps import (
+    Ask,
+    Call,
+    Create,
+    Do,
+    Finalizer,
+    GetJob,
+    ListExecutions,
+    Open,
+    Step,
+    Wait,
+    Write,
+)
+
+
+def words(step: Step) -> str:
+    match step:
+        case Write():
+            return f"write: {_written(step)}"
+        case Ask(GetJob(job_id)) | Ask(ListExecutions(job_id)):
+            return f"{type(step.query).__name__} {job_id}"
+        case Ask(query):
+            return type(query).__name__
+        case Call(intent):
+            return f"reset {intent.job_id} for {','.join(token for _, token in intent.tokens)}"
+        case Create(intent):
+            return f"create {intent.name[-8:].lstrip('0')} from {intent.source[7:]}"
+        case Do(command):
+            return f"{type(command).__name__} {getattr(command, 'id', '') or getattr(command, 'job_id', '')}"
+        case Open(job_id, wanted):
+            return f"open {len(wanted)} on {job_id}"
+        case Finalizer(present=present):
+            return f"finalizer {'on' if present else 'off'}"
+        case Wait(until):
+            return f"wait {until:g}" if until is not None else "rest"
+        case _:
+            return type(step).__name__
+
+
+def _written(write: Write) -> str:
+    found = []
+    if write.reset != write.view.reset and write.reset is not None:
+        found.append(f"{write.reset.phase} {','.join(token for _, token in write.reset.tokens)}")
+    if write.handled != write.view.handled:
+        found.append(f"handled {','.join(token for _, token in write.handled)}")
+    old, new = write.view.recorded, write.recorded
+    if new is not None and new != old:
+        if new.job_id != old.job_id:
+            found.append(f"job {new.job_id or 'none'}")
+        if new.creating != old.creating:
+            found.append(f"creating {new.creating.name[-8:].lstrip('0') if new.creating is not None else 'none'}")
+        if new.retired != old.retired:
+            found.append(f"retired {','.join(new.retired) or 'none'}")
+        if new.windows != old.windows:
+            found.append("windows " + " ".join(f"{e.name}={e.id or '-'}/{e.state}{'!' if e.stopped else ''}" for e in new.windows))
+        if new.schedule_seen != old.schedule_seen:
+            found.append("schedule noted")
+    if write.finding is not None:
+        found.append(f"says {write.finding.reason}")
+    if not write.view.version:
+        found.append("outdated")
+    return ", ".join(found)
