@@ -40,7 +40,8 @@ def store_answer(local: LocalState, view: View, now: Moment, rules: Rules, fresh
     made = local.call
     if not isinstance(made, Made) or view.damaged or view.deleting or view.owned is None:
         return local, None
-    if view.recorded.creating == made.intent or view.recorded == NOTHING_RECORDED:
+    wiped = view.recorded == NOTHING_RECORDED and isinstance(made.result, EsaJob)  # a refusal leaves nothing to record
+    if view.recorded.creating == made.intent or wiped:
         return local, _outcome(view, made, now)
     return (local, Read()) if not fresh else (replace(local, call=IDLE), None)
 
