@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+from esa_preload_operator.domain.spec import WindowSpec
+from unit.lifecycle.account import Job
 from unit.lifecycle.resource import Obj, asked, edited, wiped
-from unit.lifecycle.world import Edit, Left, Scope
+from unit.lifecycle.world import Edit, Left, Scope, wall_of
 
 
 def source(text: str) -> Edit:
@@ -20,6 +24,8 @@ WIPE = Edit("somebody wipes the status", wiped)
 ANEW = Edit("somebody makes it anew", lambda obj: obj, anew=True)
 SUSPEND = Edit("somebody suspends it", lambda obj: edited(obj, suspended=True))
 RESUME = Edit("somebody resumes it", lambda obj: edited(obj, suspended=False))
+ADOPTED = Job("J7", "made by hand", "S")
+ADOPTS = Obj(source="", adopts="J7")
 B, A_AGAIN, C = source("B"), source("A"), source("C")
 T1, T2 = token("t1"), token("t2")
 
@@ -65,5 +71,65 @@ MORE_JOB = (
     Scope("suspended, with requests", ((SUSPEND, RESUME), (T1, T2)), Left(crash=1, lose=1), settled=True),
 )
 
-SCOPES = JOB + MORE_JOB
+
+
+def between(name: str, start: int, end: int, interval: int = 60) -> WindowSpec:
+    """A window that begins in the epoch `start` and ends in the epoch `end`, both after their noon."""
+    bounds = [datetime.fromtimestamp(wall_of(epoch) + 30_000, UTC) for epoch in (start, end)]
+    return WindowSpec(name, bounds[0], bounds[1], None, on_reset=False, interval_seconds=interval, slice_len=10)
+
+
+def lasting(name: str, interval: int = 61, *, on_reset: bool = False) -> WindowSpec:
+    """A window that begins when it is handled, or when a reset was made, and lasts an epoch."""
+    return WindowSpec(name, None, None, timedelta(days=1), on_reset, interval_seconds=interval, slice_len=10)
+
+
+def windows(text: str, *specs: WindowSpec) -> Edit:
+    return Edit(f"the windows become {text}", lambda obj: edited(obj, windows=specs))
+
+
+LAUNCH, TWIN, NOW, EACH = between("launch", 0, 1), between("twin", 0, 1), lasting("now"), lasting("each", 62, on_reset=True)
+LATER, DENSER = between("launch", 1, 2), between("launch", 0, 1, 70)
+LONG = between("long", 0, 4, 63)
+ONE, TWO = Obj(windows=(LAUNCH,)), Obj(windows=(LAUNCH, TWIN))
+
+WINDOWS = (
+    Scope("windows: crashes, lost and late calls", left=Left(crash=2, lose=1), obj=Obj(windows=(LAUNCH, NOW))),
+    Scope("windows: success in part", left=Left(crash=1, lose=1, partial=2), obj=Obj(windows=(LAUNCH, NOW))),
+    Scope("windows: identical", left=Left(crash=2, lose=1), obj=TWO),
+    Scope("windows: identical, success in part", left=Left(crash=1, lose=1, partial=1), obj=TWO),
+    Scope("windows: list lag", left=Left(crash=1, lose=1, touch=1), obj=Obj(windows=(LAUNCH, NOW)), lag=1),
+    Scope("windows: time passes", left=Left(crash=1, lose=1, epoch=3), obj=Obj(windows=(LAUNCH, NOW))),
+    Scope("windows: another start", ((windows("later", LATER),),), Left(crash=1, lose=1, epoch=2), ONE),
+    Scope("windows: another interval", ((windows("denser", DENSER),),), Left(crash=1, lose=1, epoch=2), ONE),
+    Scope(
+        "windows: removed, added",
+        ((windows("none"), windows("now", NOW)),),
+        Left(crash=1, lose=1, epoch=1),
+        ONE,
+        settled=True,
+    ),
+    Scope("windows: console", left=Left(crash=1, run_gone=1, run_changed=1, epoch=1), obj=ONE, settled=True),
+    Scope("windows: stopped in the console", left=Left(crash=1, run_stopped=1, epoch=2), obj=ONE, settled=True),
+    Scope("windows: replaced", ((B,),), Left(crash=1, lose=1, epoch=1), Obj(windows=(LONG,)), settled=True),
+    Scope("windows: deleted", ((DELETE,),), Left(crash=1, lose=1, epoch=1), Obj(windows=(LONG, NOW))),
+    Scope("windows: adopted", left=Left(crash=1, lose=1, epoch=1), obj=ADOPTS._replace(windows=(LONG,)), jobs=(ADOPTED,)),
+)
+ON_RESET = (
+    Scope("onReset: one reset", ((T1,),), Left(crash=2, lose=1), Obj(windows=(EACH,)), settled=True),
+    Scope("onReset: two resets", ((T1, T2),), Left(crash=1, lose=1), Obj(windows=(EACH,)), settled=True),
+    Scope("onReset: with a fixed window", ((T1,),), Left(crash=1, lose=1), Obj(windows=(EACH, LONG)), settled=True),
+    Scope("onReset: the old one runs", ((T1, T2),), Left(crash=1, epoch=1), Obj(windows=(EACH,)), settled=True),
+    Scope("onReset: replaced", ((T1,), (B,)), Left(crash=1, lose=1), Obj(windows=(EACH,)), settled=True),
+    Scope("onReset: adopted", ((T1,),), Left(crash=1, lose=1), ADOPTS._replace(windows=(EACH,)), jobs=(ADOPTED,)),
+)
+SUSPENSION = (
+    Scope("suspend: running windows", ((SUSPEND, RESUME),), Left(crash=1, lose=1, epoch=1), Obj(windows=(LONG,))),
+    Scope("suspend: lost stop", ((SUSPEND, RESUME),), Left(crash=1, lose=2, epoch=1), Obj(windows=(LONG,)), settled=True),
+    Scope("suspend: with requests", ((SUSPEND, RESUME), (T1,)), Left(crash=1, epoch=1), Obj(windows=(EACH, LONG)), settled=True),
+    Scope("suspend: console stop", ((SUSPEND, RESUME),), Left(crash=1, run_stopped=1, epoch=1), Obj(windows=(LONG,)), settled=True),
+    Scope("suspend: edited meanwhile", ((SUSPEND, RESUME), (windows("now", NOW),)), Left(crash=1, epoch=2), ONE, settled=True),
+)
+
+SCOPES = JOB + MORE_JOB + WINDOWS + ON_RESET + SUSPENSION
 LARGE: tuple[Scope, ...] = ()

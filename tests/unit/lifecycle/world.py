@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from esa_preload_operator.domain import call, plan
+from esa_preload_operator.domain import call, plan, windows
 from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.steps import (
     Call,
@@ -48,6 +48,10 @@ if TYPE_CHECKING:
 
 NOON: Final = 1_800_014_400 - 1_800_014_400 % 86_400 + 43_200
 """Epoch seconds of the wall clock in epoch 0: noon, so that a daily schedule is due between two epochs."""
+
+
+AHEAD: Final = 20_000
+"""Seconds that a start which nobody names lies ahead: within the epoch."""
 
 
 def wall_of(epoch: int) -> int:
@@ -236,7 +240,12 @@ class Machine:
                 repeat_after=REPEAT,
             )
             now = Moment(wall=float(wall_of(epoch)), monotonic=0.0, jitter=1.0, unique=unique)
-            after, step = self.rulebook.advance(self.memories[proc.memory], self._input(event), now, rules)
+            before = windows.AHEAD
+            setattr(windows, "AHEAD", AHEAD)  # noqa: B010 - seconds that a clock of epochs shows
+            try:
+                after, step = self.rulebook.advance(self.memories[proc.memory], self._input(event), now, rules)
+            finally:
+                setattr(windows, "AHEAD", before)  # noqa: B010
             known = self.memories.id(canonical(after)), self.steps.id(small_step(step))
             self._known[key] = known
         return known
