@@ -38,10 +38,10 @@ class Run(NamedTuple):
 
     def state(self, wall: int) -> str:
         """ESA's word at a time."""
-        if self.sent.end <= wall:
-            return "finished"
         if self.stopped:
             return STOPPED
+        if self.sent.end <= wall:
+            return "finished"
         return RUNNING if self.sent.start <= wall else WAITING
 
 

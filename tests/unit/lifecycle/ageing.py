@@ -26,13 +26,6 @@ LONG: Final = 3000.0
 NEVER: Final = float("-inf")
 
 
-class Fixed(dict[Any, Any]):
-    """A mapping that can be a part of a key."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(frozenset(self.items()))
-
-
 _ATTEMPTS: Final = ("create", "windows", "removal", "site")
 _MOMENTS: Final = ("unknown_at", "made_at")
 
@@ -71,15 +64,7 @@ def _canonical(work: Work) -> Work:
     listed = work.executions
     if listed is not None:
         listed = Executions(listed.job_id, tuple(sorted(listed.items, key=lambda one: one.id)), listed.touched)
-    return replace(
-        work,
-        repairs=repairs,
-        refusals=Fixed(work.refusals),
-        altered=Fixed(work.altered),
-        executions=listed,
-        **moments,
-        **tried,
-    )
+    return replace(work, repairs=repairs, executions=listed, **moments, **tried)
 
 
 def _recent(attempts: Attempts) -> Attempts:

@@ -226,7 +226,7 @@ class Moves(Calls):
         there = account.find(s.jobs, job.id)
         runs = account.executions(there, wall_of(s.epoch)) if there is not None else ()
         said = {(entry.id, entry.state) for entry in entries if entry.id}
-        return () if said == {(run.id, run.state) for run in runs} else runs
+        return () if said == {(run.id, run.state) for run in runs} else ("misfit", *runs)
 
     # Time.
 

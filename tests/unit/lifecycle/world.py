@@ -6,11 +6,12 @@ clock counts epochs: it moves when the next bound of a window or of the schedule
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from esa_preload_operator.domain import call, plan, windows
+from esa_preload_operator.domain import call, entries, executions, plan
 from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.steps import (
     Call,
@@ -52,6 +53,20 @@ NOON: Final = 1_800_014_400 - 1_800_014_400 % 86_400 + 43_200
 
 AHEAD: Final = 20_000
 """Seconds that a start which nobody names lies ahead: within the epoch."""
+
+
+@contextmanager
+def ahead() -> Iterator[None]:
+    """Let windows open so far ahead that a clock of epochs shows it."""
+    modules = (entries, executions)
+    before = [module.AHEAD for module in modules]
+    for module in modules:
+        setattr(module, "AHEAD", AHEAD)  # noqa: B010 - a constant for everybody else
+    try:
+        yield
+    finally:
+        for module, seconds in zip(modules, before, strict=True):
+            setattr(module, "AHEAD", seconds)  # noqa: B010
 
 
 def wall_of(epoch: int) -> int:
@@ -240,12 +255,8 @@ class Machine:
                 repeat_after=REPEAT,
             )
             now = Moment(wall=float(wall_of(epoch)), monotonic=0.0, jitter=1.0, unique=unique)
-            before = windows.AHEAD
-            setattr(windows, "AHEAD", AHEAD)  # noqa: B010 - seconds that a clock of epochs shows
-            try:
+            with ahead():
                 after, step = self.rulebook.advance(self.memories[proc.memory], self._input(event), now, rules)
-            finally:
-                setattr(windows, "AHEAD", before)  # noqa: B010
             known = self.memories.id(canonical(after)), self.steps.id(small_step(step))
             self._known[key] = known
         return known
