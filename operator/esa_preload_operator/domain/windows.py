@@ -66,7 +66,7 @@ def _at_rest(local: LocalState, view: View, now: Moment) -> Asked:
     if _is_late(view, now.wall):
         late = work.late_again(known.windows, now)
         return replace(local, work=replace(known, executions=None, windows=late)), Wait(late.backoff.not_before)
-    if known.windows.problem is None and not known.refusals:
+    if not known.refusals:  # whatever failed on the way here is healed
         known = replace(known, windows=NO_ATTEMPTS)
     return replace(local, work=replace(known, executions=None)), Wait(_next_bound(view, now))
 
