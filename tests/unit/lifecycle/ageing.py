@@ -27,7 +27,7 @@ NEVER: Final = float("-inf")
 
 
 _ATTEMPTS: Final = ("create", "windows", "removal", "site")
-_MOMENTS: Final = ("unknown_at", "made_at")
+_MOMENTS: Final = ("unknown_at", "made_at", "opened_at")
 
 
 def shift(memory: LocalState, ticks: int) -> LocalState:
