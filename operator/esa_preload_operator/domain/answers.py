@@ -108,7 +108,7 @@ def after_opening(local: LocalState, opening: Opening, result: Result, now: Mome
     """Return the local state after windows were to be opened: those of a lost answer are found again in a list."""
     local = replace(local, call=opening.base)
     if isinstance(result, CreatedExecutions):
-        local = replace(local, work=replace(local.work, acted=True))
+        local = replace(local, work=replace(local.work, acted=True, opened_at=now.monotonic))
         return executions.after_opening(local, opening.wanted, result, now)
     if not isinstance(result, Problem):
         return local

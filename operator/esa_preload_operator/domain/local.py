@@ -241,6 +241,8 @@ class Work:
     """When the job was created, on the monotonic clock: until then lists and looks may not show it."""
     losses: Backoff = _NEVER_FAILED
     """How often the job was gone although nobody of this process deleted it, and when it is made again."""
+    opened_at: float = float("-inf")
+    """When windows were opened last, on the monotonic clock: for a while lists may not show them."""
     source: Content | BadUrls | None = None
     """The list of URLs as the ConfigMap held it last."""
     surplus: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ def _stop(local: LocalState, view: View, now: Moment, rules: Rules) -> Asked:
     if waits is not None:
         return local, waits
     if listed is None or not at_hand:
-        return work.ask(local, view, ListExecutions(view.job_id))
+        return windows.list_again(local, view, now, rules)
     synced = executions.synced(view, listed, local.work, now.wall)
     if synced != view.recorded.windows:
         return local, entries.write_of(view, synced)
@@ -44,7 +44,7 @@ def _stop(local: LocalState, view: View, now: Moment, rules: Rules) -> Asked:
     if step is not None:
         return local, step
     if listed.touched:
-        return work.ask(local, view, ListExecutions(view.job_id))
+        return windows.list_again(local, view, now, rules)
     return replace(local, work=replace(local.work, executions=None)), None
 
 

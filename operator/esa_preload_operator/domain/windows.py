@@ -37,7 +37,7 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
     if pause is not None:
         return local, pause
     if listed is None or not at_hand:
-        return work.ask(local, view, ListExecutions(view.job_id))
+        return list_again(local, view, now, rules)
     entries = executions.synced(view, listed, local.work, now.wall)
     if entries != view.recorded.windows:
         return local, write_of(view, entries)
@@ -45,9 +45,17 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
     if step is not None:
         return local, step
     if listed.touched or local.work.suspected:
-        relisted = replace(local, work=replace(local.work, suspected=False, executions=None))
-        return work.ask(relisted, view, ListExecutions(view.job_id))
+        return list_again(local, view, now, rules)
     return _at_rest(local, view, now)
+
+
+def list_again(local: LocalState, view: View, now: Moment, rules: Rules) -> Asked:
+    """List the executions of the job, once a list shows what was opened last: it must not look as if it were gone."""
+    visible_at = local.work.opened_at + rules.list_grace
+    if now.monotonic < visible_at:
+        return local, Wait(visible_at)
+    relisted = replace(local, work=replace(local.work, suspected=False, executions=None))
+    return work.ask(relisted, view, ListExecutions(view.job_id))
 
 
 def waits(local: LocalState, now: Moment, rules: Rules) -> Wait | None:
