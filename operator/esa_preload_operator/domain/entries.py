@@ -80,8 +80,7 @@ def owes_window(view: View, wall: float) -> bool:
     return any(
         entry.name in due
         and entry.sent is not None
-        and not entry.id
-        and entry.state == PENDING
+        and entry.state == PENDING  # also with the id of the execution that the former reset opened
         and entry.sent.end > wall
         for entry in view.recorded.windows
     )

@@ -87,6 +87,8 @@ def identity_of(execution: Execution) -> NewExecution | None:
 
 def _seen_again(entry: WindowState, execution: Execution | None, wall: float) -> WindowState:
     if execution is not None:
+        if entry.state == PENDING and identity_of(execution) != entry.sent:
+            return entry  # a reset has made the window due anew, and this is its former execution
         return replace(entry, state=execution.state or entry.state)
     if entry.sent is not None and entry.sent.end <= wall:
         return replace(entry, id="", state=entry.state if entry.state in ENDED else "finished")

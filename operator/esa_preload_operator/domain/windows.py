@@ -93,7 +93,7 @@ def _is_settled(spec: WindowSpec, entry: WindowState, wall: float) -> bool:
     wanted = identity(spec, entry, wall)
     if wanted is None or (wanted.end <= wall and not entry.live):
         return entry.state != PENDING or wanted is None
-    return wanted == entry.sent and bool(entry.id)
+    return wanted == entry.sent and bool(entry.id) and entry.state != PENDING
 
 
 def _is_late(view: View, wall: float) -> bool:
