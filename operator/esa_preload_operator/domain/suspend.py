@@ -6,7 +6,7 @@ from esa_preload_operator.domain import entries, executions, windows, work
 from esa_preload_operator.domain import reset_writes as writes
 from esa_preload_operator.domain.conditions import Finding, State
 from esa_preload_operator.domain.errors import Reason
-from esa_preload_operator.domain.local import Executions, LocalState
+from esa_preload_operator.domain.local import NO_ATTEMPTS, Executions, LocalState
 from esa_preload_operator.domain.recorded import PENDING, REFUSED, RUNNING, WAITING, WindowState
 from esa_preload_operator.domain.steps import DeleteExecution, ListExecutions, StopExecution
 from esa_preload_operator.domain.values import Moment, Phase, Rules
@@ -45,7 +45,7 @@ def _stop(local: LocalState, view: View, now: Moment, rules: Rules) -> Asked:
         return local, step
     if listed.touched:
         return windows.list_again(local, view, now, rules)
-    return replace(local, work=replace(local.work, executions=None)), None
+    return replace(local, work=replace(local.work, executions=None, windows=NO_ATTEMPTS)), None
 
 
 def _stop_next(local: LocalState, view: View, listed: Executions) -> Asked:

@@ -29,7 +29,8 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
         return local, None
     listed = local.work.executions
     at_hand = listed is not None and listed.job_id == view.job_id
-    if not at_hand and not local.work.suspected and _fits(view, now.wall):
+    certain = not local.work.suspected and local.work.windows.problem is None
+    if not at_hand and certain and _fits(view, now.wall):
         return local, Wait(_next_bound(view, now))
     pause = waits(local, now, rules)
     if pause is None and not at_hand and not owes_window(view, now.wall):
@@ -118,10 +119,10 @@ def _next_bound(view: View, now: Moment) -> float | None:
     return now.monotonic + min(bounds) - now.wall + 1.0 if bounds else None
 
 
-def finding(local: LocalState) -> Finding | None:
+def finding(local: LocalState, view: View) -> Finding | None:
     """Return what there is to say of windows that could not be opened."""
     problem = local.work.windows.problem
-    if problem is None:
+    if problem is None or not (view.windows or view.recorded.windows):
         return None
     found = finding_of(problem)
     return Finding(State.BLOCKED, found.reason, f"windows: {found.message}") if found.state is State.STALLED else found
