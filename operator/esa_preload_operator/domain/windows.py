@@ -7,6 +7,7 @@ from esa_preload_operator.domain.conditions import Finding, State, finding_of
 from esa_preload_operator.domain.entries import identity, owes_window, write_of
 from esa_preload_operator.domain.local import NO_ATTEMPTS, LocalState
 from esa_preload_operator.domain.recorded import (
+    MISSED,
     PENDING,
     REFUSED,
     WAITING,
@@ -94,7 +95,7 @@ def _is_settled(spec: WindowSpec, entry: WindowState, wall: float) -> bool:
     wanted = identity(spec, entry, wall)
     if wanted is None or (wanted.end <= wall and not entry.live):
         return entry.state != PENDING or wanted is None
-    return wanted == entry.sent and bool(entry.id) and entry.state != PENDING
+    return wanted == entry.sent and (entry.state == MISSED or (bool(entry.id) and entry.state != PENDING))
 
 
 def _is_late(view: View, wall: float) -> bool:
