@@ -91,6 +91,8 @@ class Calls:
             return self._edit(s, old._replace(finalized=step.present))
         new = obj_after(old, step)
         truth, broken = self._judge(s, old, new, step)
+        if new.recorded.windows != old.recorded.windows:  # what a list tells is news again
+            s = s._replace(procs=tuple(proc._replace(told=()) for proc in s.procs))
         return self._edit(s._replace(truth=truth, broken=s.broken or broken), new)
 
     def _judge(self, s: State, old: Obj, new: Obj, write: Write) -> tuple[Truth, str]:
@@ -218,7 +220,8 @@ class Calls:
             run_id = fresh_name(frozenset(used), "E")
             used.add(run_id)
             runs.append(Run(run_id, sent, hidden=self.scope.lag))
-            truth = truth._replace(runs=truth.runs + (sent.interval_seconds in on_reset))
+            if sent.interval_seconds in on_reset:  # one that is opened on another job, or later, ends as before
+                truth = truth._replace(ends=tuple(sorted({*truth.ends, sent.end})))
         twins = max((sum(spec == other for other in self._twin_keys(s)) for spec in self._twin_keys(s)), default=1)
         all_sent = [run.sent for run in job.runs] + wanted
         if late:

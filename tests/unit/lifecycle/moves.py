@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from esa_preload_operator.domain.esa import ListedJob
+from esa_preload_operator.domain.executions import identity_of
 from esa_preload_operator.domain.removal import surplus_of
 from esa_preload_operator.domain.status import facts, merged
 from esa_preload_operator.domain.steps import (
@@ -225,8 +226,8 @@ class Moves(Calls):
             return ()
         there = account.find(s.jobs, job.id)
         runs = account.executions(there, wall_of(s.epoch)) if there is not None else ()
-        said = {(entry.id, entry.state) for entry in entries if entry.id}
-        return () if said == {(run.id, run.state) for run in runs} else ("misfit", *runs)
+        said = {(entry.id, entry.state, entry.sent) for entry in entries if entry.id}
+        return () if said == {(run.id, run.state, identity_of(run)) for run in runs} else ("misfit", *runs)
 
     # Time.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import Execution
-from esa_preload_operator.domain.recorded import RUNNING, STOPPED, WAITING
+from esa_preload_operator.domain.recorded import MISSED, RUNNING, STOPPED, WAITING
 from esa_preload_operator.domain.scheduling import with_due
 from esa_preload_operator.domain.steps import Wait
 from esa_preload_operator.domain.tokens import without
@@ -16,7 +16,7 @@ from unit.lifecycle import account
 from unit.lifecycle.ageing import QUIET
 from unit.lifecycle.disturbances import Disturbed
 from unit.lifecycle.resource import Obj
-from unit.lifecycle.world import Proc, State, wall_of
+from unit.lifecycle.world import AHEAD, Proc, State, wall_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,13 +100,14 @@ class Promised(Disturbed):
                 continue
             run = runs.get(entry.id)
             if run is None:
-                over = entry.sent is not None and entry.sent.end <= wall
+                over = entry.sent is not None and entry.sent.end <= wall + (AHEAD if entry.state == MISSED else 0)
                 waits = spec.on_reset and entry.sent is None
                 yield "" if over or waits else f"window {name} is not open"
                 yield f"window {name} has an id without an execution" if entry.id else ""
                 continue
-            yield f"window {name} is recorded with other times than it has" if run.sent != entry.sent else ""
             state = run.state(wall)
+            if run.sent != entry.sent and state != "finished":
+                yield f"window {name} is recorded with other times than it has"
             yield f"window {name} is {state}, the status says {entry.state}" if state != entry.state else ""
             if state == STOPPED and not {"e", "f"} & set(s.truth.excuses):
                 yield f"window {name} stays stopped"
@@ -114,7 +115,7 @@ class Promised(Disturbed):
             if not {"finished"} & {state}:
                 yield from _about_spec(name, spec, run)
         if any(spec.on_reset for spec in obj.windows) and not s.truth.excuses and not self.scope.left.epoch:
-            yield "" if s.truth.runs == s.truth.resets else f"{s.truth.resets} resets, {s.truth.runs} windows opened"
+            yield "" if len(s.truth.ends) == s.truth.resets else f"{s.truth.resets} resets, {len(s.truth.ends)} windows opened"
 
     def waits_for_others(self, s: State) -> bool:
         """May it go on trying for ever, since only somebody else can change that?"""

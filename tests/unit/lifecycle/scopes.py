@@ -81,7 +81,7 @@ def between(name: str, start: int, end: int, interval: int = 60) -> WindowSpec:
 
 def lasting(name: str, interval: int = 61, *, on_reset: bool = False) -> WindowSpec:
     """A window that begins when it is handled, or when a reset was made, and lasts an epoch."""
-    return WindowSpec(name, None, None, timedelta(days=1), on_reset, interval_seconds=interval, slice_len=10)
+    return WindowSpec(name, None, None, timedelta(days=3), on_reset, interval_seconds=interval, slice_len=10)
 
 
 def windows(text: str, *specs: WindowSpec) -> Edit:

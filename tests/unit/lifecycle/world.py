@@ -182,8 +182,8 @@ class Truth(NamedTuple):
     asks: tuple[Ask, ...] = ()
     resets: int = 0
     """Outcomes that made `onReset` windows due."""
-    runs: int = 0
-    """`onReset` windows that were opened."""
+    ends: tuple[int, ...] = ()
+    """When the `onReset` windows that were opened end, each once."""
     noted: int = -1
     """Epoch in which the present schedule was noted."""
     excuses: str = ""
