@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from esa_preload_operator.domain.cleaning import format_time, parse_time
@@ -41,8 +41,8 @@ def skipped_runs(schedule: ScheduleSpec, uid: str, base: float, now: float) -> i
     """
     until = now - delay_of(schedule, uid)
     due = due_time(schedule, uid, base, now)
-    times = islice(times_after(schedule.cron, schedule.time_zone, base), MAX_SKIPPED)
-    return sum(1 for each in times if each <= until and each != due)
+    times = takewhile(lambda each: each <= until, times_after(schedule.cron, schedule.time_zone, base))
+    return sum(1 for each in islice(times, MAX_SKIPPED) if each != due)
 
 
 def first_base(schedule: ScheduleSpec, old: float | None, now: float) -> float:
