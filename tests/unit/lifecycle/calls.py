@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
+from esa_preload_operator.domain.recorded import Creating
 from esa_preload_operator.domain.steps import (
     Call,
     Create,
@@ -17,11 +18,12 @@ from esa_preload_operator.domain.steps import (
     Write,
 )
 from esa_preload_operator.domain.tokens import SCHEDULE_KEY, Tokens, token_time, without
-from esa_preload_operator.domain.values import Phase
+from esa_preload_operator.domain.values import Phase, ResetState
 from unit.lifecycle import account
 from unit.lifecycle.account import Job, Run
+from unit.lifecycle.ageing import EPOCH
 from unit.lifecycle.resource import Obj, obj_after
-from unit.lifecycle.world import Ask, Event, Machine, Proc, Scope, State, Truth, fresh_name, wall_of
+from unit.lifecycle.world import NOON, Ask, Event, Machine, Proc, Scope, State, Truth, fresh_name, wall_of
 from unit.protocol.parts import NOT_FOUND, Move
 
 if TYPE_CHECKING:
@@ -100,12 +102,16 @@ class Calls:
         truth = s.truth
         made = without(new.handled, old.handled)
         if new.recorded.schedule_seen != old.recorded.schedule_seen or not old.recorded.schedule_seen:
-            truth = truth._replace(noted=s.epoch - s.back) if new.recorded.schedule_seen else truth
+            base = token_time(dict(new.handled).get(SCHEDULE_KEY, "")) or 0.0
+            since = min(truth.since, (int(base) - NOON) // EPOCH) if s.back else truth.since
+            truth = truth._replace(noted=int(base), since=since) if new.recorded.schedule_seen else truth
             made = tuple(entry for entry in made if entry[0] != SCHEDULE_KEY)
         due = {spec.name for spec in new.windows if spec.on_reset}
         opened = [e.sent for e in new.recorded.windows if e.name in due]
         if write.outcome and opened != [e.sent for e in old.recorded.windows if e.name in due]:
             truth = truth._replace(resets=truth.resets + 1)
+        if fault := self._before_change(old, new, truth.since):
+            return truth, fault
         for _, token in made:
             ask = next((each for each in truth.asks if each.token == token), None)
             failed = new.reset is not None and new.reset.phase == Phase.FAILED
@@ -185,8 +191,14 @@ class Calls:
         due = token_time(token) or 0.0
         if due > wall_of(s.epoch):
             return "a scheduled reset before its time"
-        if self.m.objs[s.obj].schedule is not None and due <= wall_of(s.truth.noted):
-            return "a scheduled time before the schedule was noted is made"
+        return ""
+
+    def _before_change(self, old: Obj, new: Obj, since: int) -> str:
+        """Say whether a scheduled time is announced that lies before the schedule was made as it is."""
+        for intent, before in ((new.reset, old.reset), (new.recorded.creating, old.recorded.creating)):
+            due = _due_of(intent)
+            if due is not None and due != _due_of(before) and due <= wall_of(since):
+                return "a scheduled time before the schedule was changed is made"
         return ""
 
     def _create(self, s: State, step: Create, *, late: bool) -> tuple[State, Result]:
@@ -236,6 +248,13 @@ class Calls:
         """What makes windows of the spec identical."""
         for w in self.m.objs[s.obj].windows:
             yield (w.start, w.end, w.duration, w.interval_seconds, w.slice_len)
+
+
+def _due_of(intent: ResetState | Creating | None) -> float | None:
+    """The scheduled time that an intent is about."""
+    if intent is None or (isinstance(intent, ResetState) and intent.phase != Phase.IN_FLIGHT):
+        return None
+    return token_time(dict(intent.tokens).get(SCHEDULE_KEY, ""))
 
 
 STRANGERS = 900

@@ -61,6 +61,8 @@ class Disturbed(Moves):
             known = {ask.token for ask in truth.asks}
             fresh = tuple(Request(token) for _, token in new.asked if token not in known)
             truth = truth._replace(asks=tuple(sorted((*truth.asks, *fresh))))
+        if new.schedule != old.schedule:
+            truth = truth._replace(since=s.epoch)
         if _is_wiped(old, new):
             asks = tuple(ask._replace(allowed=ask.allowed + 1) for ask in truth.asks)
             truth = truth._replace(asks=asks, excuses="".join(sorted({*truth.excuses, "c"})))
@@ -95,7 +97,8 @@ class Disturbed(Moves):
             jobs = account.with_run(s.jobs, job, run._replace(stopped=True))
             after = self._excused(self._spend(s, "run_stopped"), "e")
             yield Move(f"{run.id} is stopped in the console", -1, after._replace(jobs=jobs))
-        if left.run_changed:
+        recorded = {entry.id for entry in self.m.objs[s.obj].recorded.windows}
+        if left.run_changed and run.id in recorded:  # of one that is not recorded yet nobody could say whose it is
             change = UpdateExecution(run.id, ExecutionChange(slice_len=77))
             jobs = account.with_run(s.jobs, job, account.changed(run, change))
             yield Move(f"{run.id} is changed in the console", -1, self._spend(s, "run_changed")._replace(jobs=jobs))
@@ -125,6 +128,8 @@ class Disturbed(Moves):
 
     def _crash(self, s: State, p: int) -> State:
         proc = s.procs[p]
+        if self.scope.lease:  # a new start is another candidate
+            return self._proc(s, p, self._stopped(proc))
         again = Proc(True, proc.generation + 1, self.m.fresh_memory, self.m.rest, lease=proc.lease)
         return self._proc(s, p, again)
 

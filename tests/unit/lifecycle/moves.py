@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from unit.lifecycle.account import Account, Job
 
 CHANGES = Call | Create | Open | Do
+_SENT = Write | Finalizer | Call | Create | Open | Do
+"""What was decided before the lease was lost still leaves, as far as its check lets it."""
 
 
 class Moves(Calls):
@@ -79,11 +81,10 @@ class Moves(Calls):
         for p, proc in enumerate(s.procs):
             if not led and not proc.alive:
                 yield Move("takes the lease", p, self._proc(s, p, self._started(proc)))
-            elif proc.alive and not proc.paused and proc.lease < self.scope.lease:
-                if led in ([], [p]):
-                    yield Move("renews the lease", p, self._proc(s, p, proc._replace(lease=self.scope.lease)))
-                elif isinstance(self.m.steps[proc.step], Wait | Read | Ask | Tell):
-                    yield Move("exits without the lease", p, self._proc(s, p, self._stopped(proc)))
+            elif proc.alive and not proc.paused and 0 < proc.lease < self.scope.lease:
+                yield Move("renews the lease", p, self._proc(s, p, proc._replace(lease=self.scope.lease)))
+            elif proc.alive and not proc.paused and not proc.lease and not isinstance(self.m.steps[proc.step], _SENT):
+                yield Move("exits without the lease", p, self._proc(s, p, self._stopped(proc)))
 
     def _started(self, proc: Proc) -> Proc:
         return Proc(True, proc.generation + 1, self.m.fresh_memory, self.m.rest, lease=self.scope.lease)

@@ -8,9 +8,10 @@ from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.esa import Execution
 from esa_preload_operator.domain.recorded import MISSED, RUNNING, STOPPED, WAITING
+from esa_preload_operator.domain.schedule import due_time
 from esa_preload_operator.domain.scheduling import with_due
-from esa_preload_operator.domain.steps import Wait
-from esa_preload_operator.domain.tokens import without
+from esa_preload_operator.domain.steps import Tell, Wait
+from esa_preload_operator.domain.tokens import token_time, without
 from esa_preload_operator.domain.values import OPEN_PHASES
 from unit.lifecycle import account
 from unit.lifecycle.ageing import QUIET
@@ -66,15 +67,26 @@ class Promised(Disturbed):
 
     def _about_requests(self, s: State, obj: Obj) -> Iterator[str]:
         phase = obj.reset.phase if obj.reset is not None else ""
-        view = with_due(self.m.views[self.m.view(s.obj)], float(wall_of(s.epoch)))
+        view = with_due(self.m.views[self.m.view(s.obj)], float(wall_of(s.epoch - s.back)))
         open_asks = without(view.asked, obj.handled)
         if obj.suspended:
             yield "a request is not held" if open_asks and phase != "Held" else ""
             return
         yield "a request is not dealt with" if open_asks or phase in OPEN_PHASES else ""
         for ask in s.truth.asks:
-            if (ask.token in dict(obj.asked).values()) and not ask.served and not ask.jobs:
+            if obj.schedule is None and (ask.token in dict(obj.asked).values()) and not ask.served and not ask.jobs:
                 yield f"{ask.token} was never served"
+
+        yield self._about_schedule(s, obj)
+
+    def _about_schedule(self, s: State, obj: Obj) -> str:
+        if obj.schedule is None:
+            return ""
+        if obj.recorded.schedule_seen != obj.schedule.seen:
+            return "a schedule is not noted"
+        due = due_time(obj.schedule, obj.uid, s.truth.noted, wall_of(s.epoch - s.back))
+        served = max((token_time(ask.token) or 0.0 for ask in s.truth.asks if ask.served), default=0.0)
+        return "" if due is None or served >= due else "a scheduled reset was not made"
 
     def _about_windows(self, s: State, obj: Obj, job: Job) -> Iterator[str]:
         wall = wall_of(s.epoch)
@@ -135,7 +147,7 @@ class Promised(Disturbed):
         fresh = Proc(True, 99, self.m.fresh_memory, self.m.rest, led=QUIET)
         _, step = self.m.advance(fresh, 0, ("observed", self.m.view(s.obj), False), s.epoch - s.back, 0)
         did = self.m.steps[step]
-        return "" if isinstance(did, Wait) else f"a process that starts at rest does {type(did).__name__}"
+        return "" if isinstance(did, Wait | Tell) else f"a process that starts at rest does {type(did).__name__}"
 
 
 def _about_spec(name: str, spec: object, run: account.Run) -> Iterator[str]:

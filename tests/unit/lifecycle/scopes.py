@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from esa_preload_operator.domain.spec import WindowSpec
+from esa_preload_operator.domain.spec import ScheduleSpec, WindowSpec
 from unit.lifecycle.account import Job
 from unit.lifecycle.resource import Obj, asked, edited, wiped
 from unit.lifecycle.world import Edit, Left, Scope, wall_of
@@ -131,5 +131,46 @@ SUSPENSION = (
     Scope("suspend: edited meanwhile", ((SUSPEND, RESUME), (windows("now", NOW),)), Left(crash=1, epoch=2), ONE, settled=True),
 )
 
-SCOPES = JOB + MORE_JOB + WINDOWS + ON_RESET + SUSPENSION
-LARGE: tuple[Scope, ...] = ()
+
+
+def daily(text: str, cron: str = "0 0 * * *", deadline: float = 50_000.0) -> Edit:
+    spec = ScheduleSpec(cron, "UTC", deadline)
+    return Edit(f"the schedule becomes {text}", lambda obj: edited(obj, schedule=spec))
+
+
+NIGHTLY = Obj(schedule=ScheduleSpec("0 0 * * *", "UTC", 50_000.0))
+PATIENT = Obj(schedule=ScheduleSpec("0 0 * * *", "UTC", 140_000.0))
+HASTY = Obj(schedule=ScheduleSpec("0 0 * * *", "UTC", 3600.0))
+
+SCHEDULE = (
+    Scope("schedule: crashes, lost answers, slow calls", left=Left(crash=1, lose=1, epoch=2), obj=NIGHTLY, settled=True),
+    Scope("schedule: lost writes", left=Left(crash=1, write_lost=1, epoch=2), obj=NIGHTLY, settled=True),
+    Scope("schedule: from the beginning", left=Left(crash=1, lose=1, epoch=2), obj=NIGHTLY),
+    Scope("schedule: a long deadline", left=Left(crash=1, lose=1, epoch=3), obj=PATIENT, settled=True),
+    Scope("schedule: missed by more than the deadline", left=Left(crash=2, epoch=2), obj=HASTY, settled=True),
+    Scope("schedule: with a request", ((T1,),), Left(crash=1, lose=1, epoch=1), NIGHTLY, settled=True),
+    Scope("schedule: suspended", ((SUSPEND, RESUME),), Left(crash=1, lose=1, epoch=2), NIGHTLY, settled=True),
+    Scope("schedule: changed", ((daily("earlier", "0 20 * * *"),),), Left(crash=1, lose=1, epoch=2), NIGHTLY, settled=True),
+    Scope("schedule: new", ((daily("nightly"),),), Left(crash=1, lose=1, epoch=2), settled=True),
+    Scope("schedule: replaced", ((B,),), Left(crash=1, lose=1, epoch=1), NIGHTLY, settled=True),
+    Scope("schedule: the clock is set back", left=Left(crash=1, epoch=2, clock=1), obj=NIGHTLY, settled=True),
+    Scope("schedule: new, the clock is set back", ((daily("nightly"),),), Left(crash=1, epoch=2, clock=1), settled=True),
+)
+TWO_PROCESSES = (
+    Scope("lease: create", left=Left(crash=1, pause=1, lose=1), owners=2, lease=1),
+    Scope("lease: create, deleted", ((DELETE,),), Left(pause=1, lose=1), owners=2, lease=1),
+    Scope("lease: replace", ((B,),), Left(crash=1, pause=1, lose=1), settled=True, owners=2, lease=1),
+    Scope("lease: replace, two pauses", ((B,),), Left(pause=2), settled=True, owners=2, lease=1),
+    Scope("lease: replace with a request", ((B,), (T1,)), Left(pause=1), settled=True, owners=2, lease=1),
+    Scope("lease: pause before the first byte", ((B,),), Left(pause=1), settled=True, owners=2, lease=1, split=True),
+    Scope("lease: list lag", ((B,),), Left(pause=1, lose=1), settled=True, owners=2, lease=1, lag=1),
+    Scope("lease: windows", left=Left(pause=1, lose=1, epoch=1), obj=ONE, owners=2, lease=1),
+    Scope("lease: onReset", ((T1,),), Left(crash=1, pause=1), Obj(windows=(EACH,)), settled=True, owners=2, lease=1),
+    Scope("lease: suspend", ((SUSPEND, RESUME),), Left(pause=1, epoch=1), Obj(windows=(LONG,)), settled=True, owners=2, lease=1),
+    Scope("lease: schedule", left=Left(crash=1, pause=1, epoch=1), obj=NIGHTLY, settled=True, owners=2, lease=1),
+)
+
+SCOPES = JOB + MORE_JOB + WINDOWS + ON_RESET + SUSPENSION + SCHEDULE + TWO_PROCESSES
+LARGE: tuple[Scope, ...] = (
+    Scope("lease: windows, a crash", left=Left(crash=1, pause=1, lose=1, epoch=1), obj=ONE, owners=2, lease=1),
+)

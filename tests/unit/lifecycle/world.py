@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from esa_preload_operator.domain import call, entries, executions, plan
+from esa_preload_operator.domain import call, entries, executions, plan, schedule
 from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.steps import (
     Call,
@@ -56,17 +57,25 @@ AHEAD: Final = 20_000
 
 
 @contextmanager
-def ahead() -> Iterator[None]:
-    """Let windows open so far ahead that a clock of epochs shows it."""
-    modules = (entries, executions)
-    before = [module.AHEAD for module in modules]
-    for module in modules:
-        setattr(module, "AHEAD", AHEAD)  # noqa: B010 - a constant for everybody else
+def coarse() -> Iterator[None]:
+    """Let windows open so far ahead that a clock of epochs shows it, and expressions be computed once."""
+    places = [(entries, "AHEAD", AHEAD), (executions, "AHEAD", AHEAD)]
+    places += [(schedule, name, function) for name, function in _COMPUTED.items()]
+    before = [getattr(module, name) for module, name, _ in places]
+    for module, name, value in places:
+        setattr(module, name, value)
     try:
         yield
     finally:
-        for module, seconds in zip(modules, before, strict=True):
-            setattr(module, "AHEAD", seconds)  # noqa: B010
+        for (module, name, _), value in zip(places, before, strict=True):
+            setattr(module, name, value)
+
+
+_COMPUTED: Final = {
+    "latest_time": lru_cache(None)(schedule.latest_time),
+    "time_after": lru_cache(None)(schedule.time_after),
+}
+"""Times of cron expressions, each computed once."""
 
 
 def wall_of(epoch: int) -> int:
@@ -184,8 +193,10 @@ class Truth(NamedTuple):
     """Outcomes that made `onReset` windows due."""
     ends: tuple[int, ...] = ()
     """When the `onReset` windows that were opened end, each once."""
-    noted: int = -1
-    """Epoch in which the present schedule was noted."""
+    noted: int = 0
+    """The base with which the present schedule was noted, in epoch seconds."""
+    since: int = -1
+    """The epoch in which a user gave the resource its schedule: no time before is to be made."""
     excuses: str = ""
     """Letters of what excuses a promise."""
 
@@ -255,7 +266,7 @@ class Machine:
                 repeat_after=REPEAT,
             )
             now = Moment(wall=float(wall_of(epoch)), monotonic=0.0, jitter=1.0, unique=unique)
-            with ahead():
+            with coarse():
                 after, step = self.rulebook.advance(self.memories[proc.memory], self._input(event), now, rules)
             known = self.memories.id(canonical(after)), self.steps.id(small_step(step))
             self._known[key] = known
