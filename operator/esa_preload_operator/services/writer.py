@@ -145,7 +145,8 @@ class Writer:
 
 def _is_stored(write: Write, view: View) -> bool:
     if write.decides:
-        return (write.reset, write.handled) == (view.reset, view.handled)
+        kept = write.recorded is None or write.recorded == view.recorded
+        return kept and (write.reset, write.handled) == (view.reset, view.handled)
     return write.finding is not None and shows(view.shown.conditions, write.finding)
 
 
