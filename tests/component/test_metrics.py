@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from esa_preload_operator.runtime import metrics as metrics_module
 from esa_preload_operator.runtime.metrics import Metrics
+from esa_preload_operator.services.counting import Tally
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -20,6 +22,12 @@ PREFIX = "esa_operator_"
 BUILD = PREFIX + "build_info"
 # See Prometheus, "Metric and label naming": base units only.
 OTHER_UNITS = r"_(milliseconds|ms|minutes|hours|days|percent|kilobytes|megabytes|bits)(_|$)"
+TALLIES = [
+    Tally(),
+    Tally("Creating", unready_since=time.time() - 60),
+    Tally("Creating", unready_since=time.time() - 600, windows=("running", "running", "Refused"), retired=2),
+    Tally(deleting=True),
+]
 RESERVED_ENDS = ("_sum", "_count", "_bucket", "_total", "_info")
 
 
@@ -27,7 +35,9 @@ RESERVED_ENDS = ("_sum", "_count", "_bucket", "_total", "_info")
 def live() -> Metrics:
     """Metrics after a life in which everything happened."""
     made = Metrics("1.2.3")
-    made.watch_gauges(depth=lambda: 1, unfinished=lambda: 2.5, longest=lambda: 1.5, resources=lambda: 7)
+    made.watch_gauges(
+        depth=lambda: 1, unfinished=lambda: 2.5, longest=lambda: 1.5, resources=lambda: 7, tallies=lambda: TALLIES
+    )
     made.added()
     made.waited(0.1)
     made.worked(0.2, "success")
@@ -35,6 +45,10 @@ def live() -> Metrics:
     made.called("GetScheduledPreloadJob", "OK", 0.1)
     made.reset_ended("Succeeded", "Annotation")
     made.reset_undecidable("progress proves nothing")
+    made.create_ended("Created")
+    made.surplus_found(2)
+    made.retired_deleted(3)
+    made.schedule_skipped(4)
     made.leads(leading=True)
     made.watch_seen(1.0)
     made.watch_denied("team", denied=True)
@@ -108,6 +122,10 @@ def test_values_are_what_happened(live: Metrics) -> None:
     assert value("resets_undecidable_total", why="progress proves nothing") == 1
     assert value("leader") == value("watch_last_seen_timestamp_seconds") == 1
     assert value("resources") == 7
+    assert value("creates_total", outcome="Created") == 1
+    assert value("surplus_jobs_total") == 2
+    assert value("retired_jobs_deleted_total") == 3
+    assert value("scheduled_resets_skipped_total") == 4
     live.leads(leading=False)
     assert value("leader") == 0
 
@@ -121,3 +139,27 @@ def test_codes_that_esa_invents_do_not_grow_the_metrics_without_bound(live: Metr
     for number in range(1000):
         live.called("GetScheduledPreloadJob", f"Invented{number}", 0.1)
     assert {sample.labels["code"] for sample in families(live)[PREFIX + "esa_requests"].samples} == codes
+
+
+def test_resources_are_counted_when_the_metrics_are_read(live: Metrics) -> None:
+    def samples(name: str) -> dict[str, float]:
+        shown = families(live)[PREFIX + name].samples
+        return {next(iter(each.labels.values()), ""): each.value for each in shown}
+
+    assert samples("jobs") == {"Ready": 2, "Creating": 2}
+    assert samples("windows") == {"running": 2, "Refused": 1}
+    assert samples("longest_unready_seconds")["Creating"] == pytest.approx(600, abs=30)
+    assert samples("retired_jobs") == {"": 2}
+    assert samples("resources_deleting") == {"": 1}
+
+
+def test_a_reason_that_no_resource_has_any_more_is_gone() -> None:
+    tallies = [Tally("Creating", unready_since=0.0)]
+    metrics = Metrics("1")
+    metrics.watch_gauges(
+        depth=lambda: 0, unfinished=lambda: 0, longest=lambda: 0, resources=lambda: 1, tallies=lambda: tallies
+    )
+    assert families(metrics)[PREFIX + "jobs"].samples[0].labels == {"reason": "Creating"}
+    tallies[:] = [Tally()]
+    assert [each.labels for each in families(metrics)[PREFIX + "jobs"].samples] == [{"reason": "Ready"}]
+    assert families(metrics)[PREFIX + "longest_unready_seconds"].samples == []

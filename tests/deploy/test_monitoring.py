@@ -15,12 +15,14 @@ from esa_preload_operator.domain.errors import ErrorClass, Reason
 from esa_preload_operator.esa import codes
 from esa_preload_operator.runtime.health import WATCH_SILENCE
 from esa_preload_operator.runtime.metrics import Metrics
+from esa_preload_operator.services.counting import Tally
 from support.queries import FOLDER, alerts, dashboard, queries, unanswerable
 from tools import BuildError, tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+TALLY = Tally("Creating", unready_since=0.0, windows=("Refused",))
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -74,7 +76,9 @@ def test_the_metrics_are_named_as_prometheus_wants_it(promtool: Path) -> None:
 
 def test_queries_name_what_the_metrics_module_makes() -> None:
     metrics = Metrics("1")
-    metrics.watch_gauges(depth=lambda: 0, unfinished=lambda: 0, longest=lambda: 0, resources=lambda: 0)
+    metrics.watch_gauges(
+        depth=lambda: 0, unfinished=lambda: 0, longest=lambda: 0, resources=lambda: 0, tallies=lambda: [TALLY]
+    )
     metrics.called("GetScheduledPreloadJob", "OK", 0.1)
     metrics.worked(0.1, "success")
     assert unanswerable(metrics.text().decode()) == []

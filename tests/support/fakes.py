@@ -385,19 +385,3 @@ class FakeLeadership:
 
     def valid_until(self) -> float:
         return self.until
-
-
-@dataclass
-class FakeObserver:
-    """What is counted for /metrics."""
-
-    ended: Counter[str] = field(default_factory=Counter)
-    undecidable: int = 0
-
-    def reset_ended(self, outcome: str, trigger: str) -> None:
-        assert trigger
-        self.ended[str(outcome)] += 1
-
-    def reset_undecidable(self, why: str) -> None:
-        assert why
-        self.undecidable += 1

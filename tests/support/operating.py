@@ -18,6 +18,7 @@ from esa_preload_operator.services.refresh import Refresher
 from esa_preload_operator.services.registry import Registry, TrackedResource
 from esa_preload_operator.services.runner import Runner
 from esa_preload_operator.services.writer import Writer
+from support.counting import FakeObserver
 from support.fakes import (
     NAMESPACE,
     SITE,
@@ -27,7 +28,6 @@ from support.fakes import (
     FakeEvents,
     FakeJobs,
     FakeLeadership,
-    FakeObserver,
     FakeSources,
 )
 

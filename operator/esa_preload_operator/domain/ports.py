@@ -227,3 +227,19 @@ class Observer(Protocol):
     def reset_undecidable(self, why: str) -> None:
         """Count a repeated call that might be a second reset, by what made it undecidable."""
         ...
+
+    def create_ended(self, outcome: str) -> None:
+        """Count a create by its outcome: Created, Replaced or Refused."""
+        ...
+
+    def surplus_found(self, number: int) -> None:
+        """Count jobs that a list showed beyond the one that the status records."""
+        ...
+
+    def retired_deleted(self, number: int) -> None:
+        """Count jobs that were deleted because another one has taken their place."""
+        ...
+
+    def schedule_skipped(self, number: int) -> None:
+        """Count scheduled resets that were not made."""
+        ...

@@ -51,7 +51,7 @@ def note(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
             f"{skipped} scheduled resets since {token_of(base)} were not made: their deadline has passed, or a later "
             "one stands for them"
         )
-        return local, Tell(view, Notice(Reason.SCHEDULE_SKIPPED, message, warning=True))
+        return local, Tell(view, Notice(Reason.SCHEDULE_SKIPPED, message, warning=True), skipped)
     coming = next_time(schedule, view.uid, base, now.wall)
     if coming is None:
         return local, None

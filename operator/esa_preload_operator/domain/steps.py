@@ -202,6 +202,8 @@ class Tell:
 
     view: View
     notice: Notice
+    skipped: int = 0
+    """Scheduled resets that it says were not made."""
 
 
 Step = Read | Ask | Write | Call | Create | Open | Do | Finalizer | Tell | Wait

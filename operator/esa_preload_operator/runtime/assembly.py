@@ -157,6 +157,7 @@ def _health(settings: Settings, queue: WorkQueue[View], metrics: Metrics, regist
         unfinished=queue.unfinished_work,
         longest=queue.longest_work,
         resources=lambda: len(registry),
+        tallies=lambda: (tracked.tally for tracked in registry),
     )
     return Health(queue, metrics, work_limit=settings.request_timeout * 3 + _WORK_SLACK)
 

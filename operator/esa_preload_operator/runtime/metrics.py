@@ -1,7 +1,9 @@
 """What /metrics tells. Names are part of the interface; label values are bounded."""
 
 import platform
-from collections.abc import Callable
+import time
+from collections import Counter as Bag
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from prometheus_client import (
@@ -17,14 +19,16 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from esa_preload_operator.domain.errors import Reason
-from esa_preload_operator.domain.reset_writes import TRIGGER
+from esa_preload_operator.domain.reset_writes import SCHEDULED, TRIGGER
 from esa_preload_operator.domain.values import Phase
 from esa_preload_operator.runtime.queue import QueueMetrics
+from esa_preload_operator.services.counting import CREATE_REFUSED, CREATED, REPLACED, Tally
 from esa_preload_operator.services.writer import UNPROVEN
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RESULTS: Final = ("success", "retry", "error")
 OUTCOMES: Final = (Phase.SUCCEEDED, "Confirmed", Phase.FAILED, Phase.WITHDRAWN, Phase.REPLACED, Reason.STALE_TOKEN)
+CREATES: Final = (CREATED, REPLACED, CREATE_REFUSED)
 _KNOWN_CODES: Final = 100
 """Different error codes that get a label of their own; ESA may invent more, they count as `other`."""
 
@@ -54,12 +58,24 @@ class Metrics(QueueMetrics):
         self._undecidable = self._counter(
             "resets_undecidable", "Calls that were repeated because nothing proved the first one.", "why"
         )
+        self._creates = self._counter("creates", "Creates of ESA jobs that ended, by outcome.", "outcome")
+        self._surplus = self._counter("surplus_jobs", "ESA jobs that a list showed beyond the recorded one.")
+        self._retired_deleted = self._counter("retired_jobs_deleted", "ESA jobs that were deleted for another one.")
+        self._skipped = self._counter("scheduled_resets_skipped", "Scheduled resets that were not made.")
         self._events_dropped = self._counter("events_dropped", "Events that were not posted, beyond the limits.")
         self._leader = self._gauge("leader", "1 while this process leads.")
         self._watch = self._gauge("watch_last_seen_timestamp_seconds", "When the watch showed life last.")
         self._denied = self._gauge(
             "watch_denied", "1 while the operator may not watch a namespace; * is all.", "watched_namespace"
         )
+        self._jobs = self._gauge("jobs", "Resources by the reason of their condition Ready.", "reason")
+        self._unready = self._gauge(
+            "longest_unready_seconds", "Seconds since when a resource is not ready; of several the longest.", "reason"
+        )
+        self._windows = self._gauge("windows", "Windows by state.", "state")
+        self._retired = self._gauge("retired_jobs", "ESA jobs that are to be deleted.")
+        self._deleting = self._gauge("resources_deleting", "Deleted resources whose ESA jobs are not deleted yet.")
+        self._tallies: Callable[[], Iterable[Tally]] = tuple
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:
@@ -67,7 +83,10 @@ class Metrics(QueueMetrics):
         for result in RESULTS:
             self._reconciles.labels(result)
         for outcome in OUTCOMES:
-            self._resets.labels(outcome, TRIGGER)
+            for trigger in (TRIGGER, SCHEDULED):
+                self._resets.labels(outcome, trigger)
+        for outcome in CREATES:
+            self._creates.labels(outcome)
         self._undecidable.labels(UNPROVEN)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -86,12 +105,33 @@ class Metrics(QueueMetrics):
         unfinished: Callable[[], float],
         longest: Callable[[], float],
         resources: Callable[[], float],
+        tallies: Callable[[], Iterable[Tally]],
     ) -> None:
         """Let /metrics ask the queue and the records when it is read."""
         self._gauge("workqueue_depth", "Resources that wait for a worker.").set_function(depth)
         self._gauge("workqueue_unfinished_work_seconds", "Seconds of all running reconciles.").set_function(unfinished)
         self._gauge("workqueue_longest_running_processor_seconds", "Seconds of the slowest one.").set_function(longest)
         self._gauge("resources", "Resources that are known.").set_function(resources)
+        self._tallies = tallies
+
+    def _count_resources(self) -> None:
+        """Set what is counted over all resources; a reason or state that nothing has any more is gone."""
+        now = time.time()
+        reasons, states, unready = Bag[str](), Bag[str](), dict[str, float]()
+        retired = deleting = 0
+        for tally in self._tallies():
+            reasons[tally.reason] += 1
+            states.update(tally.windows)
+            retired += tally.retired
+            deleting += tally.deleting
+            if tally.unready_since is not None:
+                unready[tally.reason] = max(unready.get(tally.reason, 0.0), now - tally.unready_since)
+        for gauge, values in ((self._jobs, reasons), (self._windows, states), (self._unready, unready)):
+            gauge.clear()
+            for label, value in values.items():
+                gauge.labels(label).set(value)
+        self._retired.set(retired)
+        self._deleting.set(deleting)
 
     def added(self) -> None:
         """Count a resource that was put into the queue."""
@@ -126,6 +166,22 @@ class Metrics(QueueMetrics):
         """Count a call that might be a second reset."""
         self._undecidable.labels(why).inc()
 
+    def create_ended(self, outcome: str) -> None:
+        """Count a create that ended: Created, Replaced or Refused."""
+        self._creates.labels(outcome).inc()
+
+    def surplus_found(self, number: int) -> None:
+        """Count jobs that a list showed beyond the recorded one."""
+        self._surplus.inc(number)
+
+    def retired_deleted(self, number: int) -> None:
+        """Count jobs that were deleted because another one has taken their place."""
+        self._retired_deleted.inc(number)
+
+    def schedule_skipped(self, number: int) -> None:
+        """Count scheduled resets that were not made."""
+        self._skipped.inc(number)
+
     def event_dropped(self) -> None:
         """Count an Event that was not posted, because there were too many."""
         self._events_dropped.inc()
@@ -144,4 +200,5 @@ class Metrics(QueueMetrics):
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""
+        self._count_resources()
         return generate_latest(self.registry)

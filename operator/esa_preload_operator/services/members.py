@@ -8,6 +8,7 @@ from esa_preload_operator.domain.spec import ConfigMapSource
 from esa_preload_operator.domain.steps import CrdChanged, Fact, SourceChanged, Told
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.services.clock import Clock
+from esa_preload_operator.services.counting import tally_of
 from esa_preload_operator.services.refresh import Refresher
 from esa_preload_operator.services.registry import Registry, TrackedResource
 
@@ -31,6 +32,7 @@ class Members:
         if tracked is None:
             new = TrackedResource(ref, view.uid, view.created, view.job_id, creates=view.owned is not None)
             tracked = self.registry.put(new)
+        tracked.tally = tally_of(view)
         self._move(tracked, view)
         self._confirm(tracked, view)
         tracked.version = max(tracked.version, view.version)
@@ -64,6 +66,7 @@ class Members:
         """Let the refresh of the job's site watch over a resource that waits, and decide which one acts on its job."""
         if self.registry.get(tracked.ref) is not tracked:
             return
+        tracked.tally = tally_of(view)
         if view.deleting:
             self.refresher.untrack(tracked.ref)
             return

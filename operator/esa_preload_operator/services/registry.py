@@ -10,6 +10,7 @@ from esa_preload_operator.domain.ports import EsaAccount, ObjectRef
 from esa_preload_operator.domain.steps import Step, Told, Write
 from esa_preload_operator.domain.tokens import asked_tokens
 from esa_preload_operator.domain.view import View
+from esa_preload_operator.services.counting import AT_REST, Tally
 from esa_preload_operator.services.tombstones import Tombstones
 
 _NEW = LocalState()
@@ -46,6 +47,8 @@ class TrackedResource:
     """The operator creates the job for this resource."""
     source: str = ""
     """Name of the ConfigMap with its list of URLs; "" for none."""
+    tally: Tally = AT_REST
+    """What /metrics tells of it."""
 
     @property
     def secret(self) -> str | None:

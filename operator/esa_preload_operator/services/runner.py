@@ -120,8 +120,9 @@ class Runner:
                 return await self.caller.call(turn, step)
             case Finalizer():
                 return await self.writer.finalize(turn.tracked, step)
-            case Tell(view, notice):
+            case Tell(view, notice, skipped):
                 self.writer.tell(turn.tracked, view, notice)
+                self.writer.observer.schedule_skipped(skipped)
                 return self.observed(turn.tracked, view, fresh=False)
             case Wait():
                 return step

@@ -22,6 +22,7 @@ from esa_preload_operator.domain.values import Notice
 from esa_preload_operator.domain.view import View, view_of
 from esa_preload_operator.resources.job import FINALIZER
 from esa_preload_operator.services.clock import Clock
+from esa_preload_operator.services.counting import count_work
 from esa_preload_operator.services.registry import TrackedResource
 
 logger = logging.getLogger(__name__)
@@ -122,6 +123,7 @@ class Writer:
 
     def _announce(self, tracked: TrackedResource, write: Write, view: View) -> None:
         reset = write.reset
+        count_work(self.observer, write)
         if write.outcome and reset is not None:
             self.observer.reset_ended(write.outcome, reset.trigger)
             logger.info("%s: reset %s for %s", tracked.ref, write.outcome, dict(reset.tokens))

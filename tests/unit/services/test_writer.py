@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from esa_preload_operator.domain.errors import VersionConflictError, WriteRefusedError, WriteUnknownError
+from esa_preload_operator.domain.errors import Reason, VersionConflictError, WriteRefusedError, WriteUnknownError
+from esa_preload_operator.domain.steps import Write
+from esa_preload_operator.domain.values import Notice
+from esa_preload_operator.domain.view import view_of
 from support.fakes import DENIED, JOB, NO_JOB, Fault
 from support.operating import Operator, adopted
 
@@ -360,3 +364,20 @@ async def test_once_a_status_can_be_read_again_it_is_served_again() -> None:
     operator.jobs.annotate(ref, "t2")
     await operator.settle()
     assert operator.esa.resets == {JOB: 2}
+
+
+async def test_a_lost_write_of_a_job_that_was_not_stored_is_not_told() -> None:
+    operator, ref = await adopted()
+    view, tracked = view_of(operator.jobs.objects[ref]), operator.tracked(ref)
+    made = replace(view.recorded, job_id="new")
+    tracked.unannounced = Write(
+        view, view.reset, view.handled, view.newest, recorded=made, notice=Notice(Reason.JOB_CREATED, "text")
+    )
+    writer = operator.reconciler.runner.writer
+    writer.announce_late(tracked, replace(view, version=view.version + 1))
+    assert (operator.events.reasons, operator.observer.creates) == ([], {})
+    tracked.unannounced = Write(
+        view, view.reset, view.handled, view.newest, recorded=made, notice=Notice(Reason.JOB_CREATED, "text")
+    )
+    writer.announce_late(tracked, replace(view, version=view.version + 1, recorded=made))
+    assert (operator.events.reasons, operator.observer.creates) == (["JobCreated"], {"Replaced": 1})
