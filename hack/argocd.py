@@ -72,6 +72,8 @@ class Case:
     since: str = LONG_AGO
     generation: int = 1
     suspend: bool = False
+    created: bool = False
+    job_id: str = "665d3af3621bccf3fe29e1a4"
     health: str = ""
     shown: str = ""
 
@@ -82,12 +84,15 @@ class Case:
             meta["annotations"] = dict(self.asked)
         status = Status(
             observed_generation=1,
-            job_id="665d3af3621bccf3fe29e1a4",
+            job_id=self.job_id or None,
             reset=ResetStatus(phase=self.phase, tokens=self.taken) if self.phase else None,
             handled_resets=self.handled,
             conditions=judged([], Finding(self.state, self.reason, self.message), 1, self.since),
         )
-        spec: dict[str, Any] = {"jobId": "665d3af3621bccf3fe29e1a4", "minResetInterval": "0s"}
+        spec: dict[str, Any] = {"jobId": self.job_id}
+        if self.created:
+            spec = {"siteId": 190007158391808, "source": {"urls": ["https://www.example.com/a.js"]}}
+        spec["minResetInterval"] = "0s"
         if self.suspend:
             spec["suspend"] = True
         return {
@@ -95,7 +100,9 @@ class Case:
             "kind": KIND,
             "metadata": meta,
             "spec": spec,
-            "status": status.model_dump(by_alias=True, exclude_none=True, exclude={"handled_times"}),
+            "status": status.model_dump(
+                by_alias=True, exclude_none=True, exclude={"handled_times", "retired_jobs", "executions"}
+            ),
         }
 
     def expected(self) -> dict[str, str]:
@@ -104,6 +111,14 @@ class Case:
 
 
 _READY = (State.READY, Reason.READY, "ESA job 665d3af3621bccf3fe29e1a4 can be reset")
+_SUSPENDED = (
+    State.SUSPENDED,
+    Reason.SUSPENDED,
+    "spec.suspend is true: no window is open and resets are held",
+)
+_CREATING = (State.CREATING, Reason.CREATING, "the ESA job is being created")
+_REPLACING = (State.CREATING, Reason.REPLACING, "ESA job 665d3af3621bccf3fe29e1a4 is replaced by a new one")
+_FULL = (State.BLOCKED, Reason.QUOTA_EXCEEDED, "InvalidJob.JobCountOfSiteFull: no room (request R1)")
 _RESETTING = (State.RESETTING, Reason.RESETTING, "resetting ESA job 665d3af3621bccf3fe29e1a4")
 _THROTTLED = (State.WAITING, Reason.THROTTLED, "Throttling: slow down (request R1)")
 _DENIED = (State.BLOCKED, Reason.ACCESS_DENIED, "NoPermission: no permission (request R1)")
@@ -122,7 +137,13 @@ CASES: Final[dict[str, Case]] = {
     "pending": Case(State.PENDING, Reason.PENDING, "waiting for the operator"),
     "ready": Case(*_READY),
     "changed": Case(*_READY, generation=2, health="Progressing", shown=NOT_SEEN),
-    "suspended": Case(*_READY, suspend=True, health="Suspended"),
+    "suspended": Case(*_SUSPENDED, suspend=True),
+    "suspended-and-asked": Case(*_SUSPENDED, suspend=True, phase="Held", asked=_ONE, taken=_ONE),
+    "suspending": Case(*_READY, suspend=True, generation=2, health="Progressing", shown=NOT_SEEN),
+    "suspended-and-gone": Case(*_GONE, suspend=True),
+    "creating": Case(*_CREATING, created=True, job_id="", asked=_ONE),
+    "replacing": Case(*_REPLACING, created=True),
+    "no-room": Case(*_FULL, created=True, asked=_ONE),
     "requested": Case(
         *_READY, phase="Succeeded", asked=_TWO, handled=_ONE, taken=_ONE, health="Progressing", shown=NOT_TAKEN
     ),
@@ -147,9 +168,21 @@ CASES: Final[dict[str, Case]] = {
     "claimed": Case(*_CLAIMED, asked=_ONE),
     "unreadable": Case(*_UNREADABLE, asked=_ONE),
 }
-BUSY: Final = ("requested", "requested-by-a-tool", "resetting", "held", "throttled", "denied", "asked-again")
+ACTIONS: Final = ("reset", "suspend", "resume")
+DONE: Final = (("ready", "reset"), ("succeeded", "reset"), ("ready", "suspend"), ("suspended", "resume"))
+BUSY: Final = (
+    "requested",
+    "requested-by-a-tool",
+    "resetting",
+    "held",
+    "throttled",
+    "denied",
+    "asked-again",
+    "creating",
+)
 DEAF: Final = ("claimed", "unreadable")
-IDLE: Final = ("pending", "ready", "suspended", "succeeded", "long-token", "withdrawn", "failed")
+RESTING: Final = ("suspended", "suspending", "suspended-and-gone")
+IDLE: Final = ("pending", "ready", *RESTING, "replacing", "succeeded", "long-token", "withdrawn", "failed")
 
 
 def script(name: str) -> str:
@@ -161,7 +194,7 @@ def customizations() -> dict[str, str]:
     """Return the entries of the ConfigMap argocd-cm."""
     actions = {
         "discovery.lua": script("actions/discovery.lua"),
-        "definitions": [{"name": "reset", "action.lua": script("actions/reset/action.lua")}],
+        "definitions": [{"name": name, "action.lua": script(f"actions/{name}/action.lua")} for name in ACTIONS],
     }
     return {
         f"resource.customizations.health.{GROUP}_{KIND}": script("health.lua"),
@@ -176,26 +209,49 @@ def config_map() -> str:
     return dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": customizations()}, text)
 
 
-def reset_of(resource: dict[str, Any]) -> dict[str, Any]:
-    """Return the resource after the action at `LONG_AGO`."""
+def after(action: str, resource: dict[str, Any]) -> dict[str, Any]:
+    """Return the resource after an action at `LONG_AGO`."""
+    if action != "reset":
+        return resource | {"spec": resource["spec"] | {"suspend": action == "suspend"}}
     meta = resource["metadata"]
     annotations = meta.get("annotations", {}) | {RESET_KEY_PREFIXED: LONG_AGO}
     return resource | {"metadata": meta | {"annotations": annotations}}
 
 
+def offered_reset(name: str) -> dict[str, Any]:
+    """Return what the UI offers to ask for a reset."""
+    shown = {"name": "reset", "displayName": "Reset", "iconClass": "fa fa-fw fa-redo", "disabled": name in BUSY}
+    if name in DEAF:
+        shown |= {"displayName": f"Reset (not possible: {CASES[name].reason})", "disabled": True}
+    return shown
+
+
+def offered_rest(name: str) -> list[dict[str, Any]]:
+    """Return what the UI offers to let a job rest or go on."""
+    rests = CASES[name].suspend
+    return [
+        {"name": "suspend", "displayName": "Suspend", "iconClass": "fa fa-fw fa-pause", "disabled": rests},
+        {"name": "resume", "displayName": "Resume", "iconClass": "fa fa-fw fa-play", "disabled": not rests},
+    ]
+
+
 def action_tests() -> dict[str, Any]:
     """Return the tests of the actions, in Argo CD's form."""
-    shown = {"name": "reset", "displayName": "Reset", "iconClass": "fa fa-fw fa-redo"}
     discovery = [
-        {"inputPath": f"testdata/{name}.yaml", "result": [shown | {"disabled": name in BUSY}]}
-        for name in (*IDLE, *BUSY)
+        {"inputPath": f"testdata/{name}.yaml", "result": [offered_reset(name), *offered_rest(name)]}
+        for name in (*IDLE, *BUSY, *DEAF)
     ]
-    for name in DEAF:
-        why = {"displayName": f"Reset (not possible: {CASES[name].reason})", "disabled": True}
-        discovery.append({"inputPath": f"testdata/{name}.yaml", "result": [shown | why]})
     actions: list[dict[str, str]] = [
-        {"action": "reset", "inputPath": f"testdata/{name}.yaml", "expectedOutputPath": f"testdata/{name}-reset.yaml"}
-        for name in ("ready", "succeeded")
+        {
+            "action": action,
+            "inputPath": f"testdata/{name}.yaml",
+            "expectedOutputPath": f"testdata/{name}-{action}.yaml",
+        }
+        for name, action in DONE
+    ]
+    actions += [
+        {"action": "suspend", "inputPath": "testdata/suspended.yaml", "expectedErrorMessage": "suspended already"},
+        {"action": "resume", "inputPath": "testdata/ready.yaml", "expectedErrorMessage": "not suspended"},
     ]
     refusal = "a reset is already requested or under way"
     refused = [
@@ -219,8 +275,8 @@ def files() -> Iterator[tuple[Path, str]]:
         yield SCRIPTS / "testdata" / f"{name}.yaml", dump(case.resource())
     for name in (*IDLE, *BUSY, *DEAF):
         yield SCRIPTS / "actions" / "testdata" / f"{name}.yaml", dump(CASES[name].resource())
-    for name in ("ready", "succeeded"):
-        yield SCRIPTS / "actions" / "testdata" / f"{name}-reset.yaml", dump(reset_of(CASES[name].resource()))
+    for name, action in DONE:
+        yield SCRIPTS / "actions" / "testdata" / f"{name}-{action}.yaml", dump(after(action, CASES[name].resource()))
 
 
 def main() -> int:

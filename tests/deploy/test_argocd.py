@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import re
 from dataclasses import replace
 from datetime import UTC, timedelta, timezone
@@ -62,6 +61,7 @@ ZONES = [UTC, timezone(timedelta(hours=8)), timezone(timedelta(hours=-9, minutes
 health_script = Sandbox(HEALTH, clock=lambda: WALL)
 discovery_script = Sandbox(DISCOVERY)
 reset_script = Sandbox(RESET, clock=lambda: WALL)
+suspend_script, resume_script = (Sandbox(SCRIPTS / "actions" / name / "action.lua") for name in ("suspend", "resume"))
 
 PROBLEMS = [
     Problem("Code", "text", error_class, reason)
@@ -81,6 +81,8 @@ DEAF = {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.INVALID_SPEC, Reason.STA
 """Reasons of resources whose requests the operator does not look at."""
 OWN = {Reason.JOB_CLAIMED, Reason.CRD_OUTDATED, Reason.STATUS_UNREADABLE}
 """Reasons that are no answers of ESA."""
+readable = statuses.map(lambda status: status.model_copy(update={"executions": []}))
+"""Windows whose times can't be read make a status that is never replaced."""
 RULES = Rules("me")
 TOLD = Seen("job1", job=EsaJob("job1"), works=True)
 """What is known after ESA has told about the job."""
@@ -125,8 +127,8 @@ def health(obj: dict[str, Any]) -> str:
     return str(answer["status"])
 
 
-def disabled(obj: dict[str, Any]) -> bool:
-    return bool(discovery_script.run(obj)["reset"]["disabled"])
+def disabled(obj: dict[str, Any], action: str = "reset") -> bool:
+    return bool(discovery_script.run(obj)[action]["disabled"])
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
@@ -135,13 +137,16 @@ def disabled(obj: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("state", State)
 def test_each_state_has_the_health_of_its_row(state: State) -> None:
     reasons = BLOCKING if state is State.BLOCKED else {Reason.READY, Reason.JOB_NOT_FOUND, Reason.THROTTLED}
+    if state is State.SUSPENDED:
+        reasons = {Reason.SUSPENDED}
     for reason in reasons:
         conditions = judged([], Finding(state, reason, "text"), 2, format_time(WALL - DEGRADED_AFTER))
         obj = live(resource(Status(observed_generation=2, conditions=conditions)))
+        obj["spec"]["suspend"] = state is State.SUSPENDED
         assert health(obj) == TABLE[state].argo_health, reason
 
 
-@given(statuses, problems, st.integers(0, 10**9))
+@given(readable, problems, st.integers(0, 10**9))
 @settings(deadline=None)
 def test_a_problem_shows_as_the_table_says_once_it_has_lasted(before: Status, problem: Problem, age: int) -> None:
     job = resource(before)
@@ -154,7 +159,7 @@ def test_a_problem_shows_as_the_table_says_once_it_has_lasted(before: Status, pr
     assert health(live(job, status)) == expected
 
 
-@given(statuses)
+@given(readable)
 @settings(deadline=None)
 def test_a_job_that_esa_tells_about_is_healthy_unless_a_reset_has_a_word_in_it(before: Status) -> None:
     job = resource(before.model_copy(update={"reset": None}))
@@ -187,7 +192,7 @@ def expected_finding(reset: ResetState, problem: Problem | None, *, seen: bool) 
 def test_whatever_the_reset_protocol_writes_shows_as_the_table_and_the_open_request_say(
     data: st.DataObject, phase: Phase, problem: Problem | None, answer: Problem | None, seen: bool
 ) -> None:
-    before = data.draw(statuses)
+    before = data.draw(readable)
     asked, taken, handled = (data.draw(asked_maps) for _ in range(3))
     job = resource(before.model_copy(update={"conditions": []}), asked)
     if phase in {Phase.RETRYING, Phase.FAILED} and answer is None:
@@ -228,7 +233,7 @@ OBSTACLES: dict[Reason, tuple[dict[str, Any], LocalState, Rules]] = {
 
 
 @pytest.mark.parametrize("reason", OBSTACLES)
-@given(before=statuses, asked=asked_maps)
+@given(before=readable, asked=asked_maps)
 @settings(deadline=None)
 def test_what_keeps_the_operator_from_looking_at_requests_is_degraded_whatever_is_asked_for(
     reason: Reason, before: Status, asked: dict[str, str]
@@ -247,6 +252,8 @@ def test_what_keeps_the_operator_from_looking_at_requests_is_degraded_whatever_i
 def test_no_status_breaks_a_script_and_the_three_agree(before: Status, asked: dict[str, str], generation: int) -> None:
     obj = live(resource(before, asked, generation=generation))
     assert health(obj) in {"Healthy", "Progressing", "Degraded"}
+    assert disabled(obj, "resume")
+    assert as_lua_keeps(suspend_script.run(obj)) == as_lua_keeps(obj | {"spec": obj["spec"] | {"suspend": True}})
     if before.observed_generation != generation:
         assert health(obj) == "Progressing"
     if disabled(obj):
@@ -366,13 +373,51 @@ def test_an_empty_annotation_asks_for_nothing(token: str | None) -> None:
     assert reset_script.run(obj)["metadata"]["annotations"] == {RESET_KEY_PREFIXED: format_time(WALL)}
 
 
-def test_a_suspended_resource_is_suspended_whatever_else_it_is() -> None:
-    for state, generation in itertools.product(State, (2, 3)):
-        obj = live(resource(settled(state), {RESET_KEY: "t1"}, generation=generation))
+def test_a_resource_is_suspended_once_the_operator_says_so_whatever_is_asked_for() -> None:
+    for asked in ({}, {RESET_KEY: "t1"}):
+        obj = live(resource(settled(State.SUSPENDED, Reason.SUSPENDED), asked))
         obj["spec"]["suspend"] = True
         assert health(obj) == "Suspended"
+        assert health({**obj, "metadata": obj["metadata"] | {"generation": 3}}) == "Progressing"
         obj["spec"]["suspend"] = False
         assert health(obj) != "Suspended"
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.SUSPENDED])
+def test_what_is_worse_than_being_suspended_shows(state: State) -> None:
+    reason = Reason.ACCESS_DENIED if state is State.BLOCKED else Reason.READY
+    obj = live(resource(settled(state, reason)))
+    obj["spec"]["suspend"] = True
+    assert health(obj) == TABLE[state].argo_health
+
+
+@pytest.mark.parametrize(
+    ("reason", "job_id", "expected"),
+    [
+        (Reason.QUOTA_EXCEEDED, "", "Degraded"),
+        (Reason.ACCESS_DENIED, "", "Degraded"),
+        (Reason.QUOTA_EXCEEDED, "job1", "Degraded"),
+        (Reason.SOURCE_NOT_FOUND, "job1", "Degraded"),
+        (Reason.ACCESS_DENIED, "job1", "Progressing"),  # the operator takes the request up
+    ],
+)
+def test_a_request_that_waits_for_a_job_hides_nothing(reason: Reason, job_id: str, expected: str) -> None:
+    obj = live(resource(settled(State.BLOCKED, reason, job_id=job_id), {RESET_KEY: "t1"}))
+    obj["spec"] = {"siteId": 1, "source": {"urls": ["https://www.example.com/a.js"]}}
+    assert health(obj) == expected
+
+
+def test_suspend_and_resume_are_offered_in_turn_and_change_nothing_else() -> None:
+    obj = live(resource(settled()))
+    assert (disabled(obj, "suspend"), disabled(obj, "resume")) == (False, True)
+    with pytest.raises(LuaError, match="not suspended"):
+        resume_script.run(obj)
+    resting = suspend_script.run(obj)
+    assert as_lua_keeps(resting) == as_lua_keeps(obj | {"spec": obj["spec"] | {"suspend": True}})
+    assert (disabled(resting, "suspend"), disabled(resting, "resume")) == (True, False)
+    with pytest.raises(LuaError, match="suspended already"):
+        suspend_script.run(resting)
+    assert resume_script.run(resting)["spec"]["suspend"] is False
 
 
 def test_an_object_that_nobody_has_looked_at_is_progressing() -> None:

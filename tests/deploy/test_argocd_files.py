@@ -23,9 +23,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "argocd"
 PAGE = (ROOT / "docs" / "argocd.md").read_text()
 SCRIPTS = FOLDER / "resource_customizations" / GROUP / KIND
-HEALTH, DISCOVERY, RESET = (
-    SCRIPTS / name for name in ("health.lua", "actions/discovery.lua", "actions/reset/action.lua")
-)
+HEALTH, DISCOVERY = (SCRIPTS / name for name in ("health.lua", "actions/discovery.lua"))
 
 health_script = Sandbox(HEALTH)
 discovery_script = Sandbox(DISCOVERY)
@@ -68,7 +66,7 @@ def test_health_of_the_test_data(case: dict[str, Any]) -> None:
 )
 def test_discovery_of_the_test_data(case: dict[str, Any]) -> None:
     found = discovery_script.run(given_in(SCRIPTS / "actions", case["inputPath"]))
-    assert [each | {"name": name} for name, each in found.items()] == case["result"]
+    assert {name: each | {"name": name} for name, each in found.items()} == {e["name"]: e for e in case["result"]}
 
 
 @pytest.mark.parametrize("case", cases("actions/action_test.yaml", "actionTests"), ids=lambda case: case["inputPath"])
@@ -92,7 +90,10 @@ def test_both_forms_carry_the_scripts_as_they_are() -> None:
     actions = yaml.safe_load(installed[f"resource.customizations.actions.{GROUP}_{KIND}"])
     assert actions == {
         "discovery.lua": DISCOVERY.read_text(),
-        "definitions": [{"name": "reset", "action.lua": RESET.read_text()}],
+        "definitions": [
+            {"name": name, "action.lua": (SCRIPTS / "actions" / name / "action.lua").read_text()}
+            for name in ("reset", "suspend", "resume")
+        ],
     }
 
 

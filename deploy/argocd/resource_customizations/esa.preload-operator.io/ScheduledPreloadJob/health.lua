@@ -6,11 +6,13 @@ local keys = {"resetRequested", "esa.preload-operator.io/resetRequested"}
 -- The account's owner has to act; conditions alone look like those of an outage that time heals.
 local blocking = {
   AccessDenied = true, CredentialsInvalid = true, CredentialsMissing = true, CredentialsNotAllowed = true,
-  QuotaExceeded = true, AccountUnusable = true, EsaError = true
+  QuotaExceeded = true, AccountUnusable = true, EsaError = true, SourceNotFound = true, WindowRefused = true
 }
 -- The operator does not look at requests of such a resource, so it would be Progressing for ever.
 local deaf = {JobClaimed = true, CRDOutdated = true, InvalidSpec = true, StatusUnreadable = true}
 local under_way = {InFlight = true, Retrying = true, Held = true}
+-- What keeps a job from being created or replaced; requests wait for the new job.
+local unmade = {QuotaExceeded = true, SourceNotFound = true}
 
 -- A token above 256 bytes is kept as its SHA-256, which can't be computed here: any such entry counts as the token's.
 local function same(token, entry)
@@ -51,12 +53,15 @@ local ready = told.Ready or {}
 local reconciling = (told.Reconciling or {}).status == "True"
 local stalled = (told.Stalled or {}).status == "True"
 
+local spec = obj.spec or {}
+local waits_for_job = spec.siteId ~= nil and ((status.jobId or "") == "" or unmade[ready.reason])
+
 local health = {status = "Progressing", message = ready.message or "waiting for the operator"}
-if (obj.spec or {}).suspend == true then
-  health.status = "Suspended"
-elseif status.observedGeneration ~= obj.metadata.generation then
+if status.observedGeneration ~= obj.metadata.generation then
   health.message = "the operator has not looked at the present spec yet"
-elseif asked(obj.metadata.annotations or {}, status) and not (stalled and deaf[ready.reason]) then
+elseif spec.suspend == true and ready.reason == "Suspended" then
+  health.status = "Suspended"
+elseif asked(obj.metadata.annotations or {}, status) and not waits_for_job and not (stalled and deaf[ready.reason]) then
   health.message = "the operator has not taken up the requested reset yet"
 elseif stalled then
   health.status = "Degraded"

@@ -1,4 +1,5 @@
--- The actions of a ScheduledPreloadJob: Reset, unless one is requested or under way, or the operator would not look at it.
+-- The actions of a ScheduledPreloadJob: Reset, unless one is requested or under way, or the operator would not look at it;
+-- Suspend and Resume.
 local keys = {"resetRequested", "esa.preload-operator.io/resetRequested"}
 local deaf = {JobClaimed = true, CRDOutdated = true, InvalidSpec = true, StatusUnreadable = true}
 local under_way = {InFlight = true, Retrying = true, Held = true}
@@ -38,4 +39,9 @@ local name = "Reset"
 if reason then
   name = "Reset (not possible: " .. reason .. ")"
 end
-return {reset = {disabled = busy() or reason and true or false, displayName = name, iconClass = "fa fa-fw fa-redo"}}
+local suspended = (obj.spec or {}).suspend == true
+return {
+  reset = {disabled = busy() or reason and true or false, displayName = name, iconClass = "fa fa-fw fa-redo"},
+  suspend = {disabled = suspended, displayName = "Suspend", iconClass = "fa fa-fw fa-pause"},
+  resume = {disabled = not suspended, displayName = "Resume", iconClass = "fa fa-fw fa-play"}
+}
