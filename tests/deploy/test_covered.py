@@ -9,12 +9,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 # What stands first counts. Generated files are also compared with their sources by `make lint`.
 COVERED_BY = {
-    "argocd/example/job.yaml": "deploy/test_helm.py",
+    "argocd/example/job.yaml": "deploy/test_examples.py",
     "argocd/example/reset-after-sync.yaml": "cluster/test_argocd_gitops.py",
     "argocd/application.yaml": "deploy/test_argocd_files.py",
     "argocd/apps/*": "deploy/test_argocd_files.py",
     "argocd/argo*.yaml": "deploy/test_argocd_files.py",
     "argocd/resource_customizations/*": "deploy/test_argocd.py",
+    "examples/*": "deploy/test_examples.py",
     "flux/*": "deploy/test_flux.py",
     "helm/*/.helmignore": "deploy/test_release.py",
     "helm/*/templates/NOTES.txt": "deploy/test_helm.py",
@@ -25,7 +26,7 @@ COVERED_BY = {
     "helm/*/templates/networkpolicy.yaml": "deploy/test_chart_companions.py",
     "helm/*/templates/tests/*": "deploy/test_chart_companions.py",
     "helm/*": "deploy/test_chart.py",
-    "kustomize/overlays/demo/job.yaml": "deploy/test_helm.py",
+    "kustomize/overlays/demo/job.yaml": "deploy/test_examples.py",
     "kustomize/*": "deploy/test_kustomize.py",
     "monitoring/*": "deploy/test_monitoring.py",
     "ram/*": "deploy/test_ram.py",

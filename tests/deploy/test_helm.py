@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from control_plane import ControlPlane, KubectlError
-from esa_preload_operator.resources.job import GROUP, KIND, PLURAL, RESET_KEYS
+from esa_preload_operator.resources.job import GROUP, PLURAL, RESET_KEYS
 from support.api import job_body
 from support.chart import (
     CHART,
@@ -266,6 +266,7 @@ async def test_the_verb_reset_decides_who_may_ask(kubernetes: ControlPlane, simu
         assert f"refused to {editor}" in annotate(editor, f"{key}=")
     assert annotate(resetter, f"{RESET_KEYS[1]}-") == ""
     assert_a_failed_request_is_asked_again_only_by(resetter, editor, release)
+    assert_a_schedule_is_set_only_by(resetter, editor, release)
     body = job_body("second", jobId="job2")
     body["metadata"]["annotations"] = {RESET_KEYS[0]: "t1"}
     with pytest.raises(KubectlError, match="needs the verb reset"):
@@ -298,6 +299,34 @@ def assert_a_failed_request_is_asked_again_only_by(resetter: str, editor: str, r
     assert change(editor) == ""  # no request stands that could be made again
 
 
+def assert_a_schedule_is_set_only_by(resetter: str, editor: str, release: Release) -> None:
+    """Set, change and remove a schedule, and change the rest of the spec beside it."""
+
+    def change(user: str, **spec: Any) -> str:
+        try:
+            patch = json.dumps({"spec": spec})
+            release.kubectl("patch", f"{PLURAL}/nightly", "--type=merge", f"--patch={patch}", user=user)
+        except KubectlError as error:
+            return str(error)
+        return ""
+
+    nightly, hourly = {"cron": "0 2 * * *"}, {"cron": "0 * * * *"}
+    assert "to set or change resetSchedule" in change(editor, resetSchedule=nightly)
+    assert change(resetter, resetSchedule=nightly) == ""
+    assert change(editor, resetSchedule=nightly, suspend=True) == ""  # an apply that leaves it as it is
+    assert "to set or change resetSchedule" in change(editor, resetSchedule=hourly)
+    assert change(editor, suspend=False, executions=[]) == ""
+    body = job_body("third", jobId="job3", resetSchedule=nightly)
+    with pytest.raises(KubectlError, match="to set or change resetSchedule"):
+        release.kubectl("create", "--filename=-", input=json.dumps(body), user=editor)
+    assert change(editor, resetSchedule=None) == ""
+    created = job_body("fourth", siteId=1, source={"urls": ["https://www.example.com/a.js"]})
+    del created["spec"]["jobId"]
+    release.kubectl("create", "--filename=-", input=json.dumps(created), user=editor)
+    patch = json.dumps({"spec": {"source": {"urls": ["https://www.example.com/b.js"]}}})  # no reset of a job
+    release.kubectl("patch", f"{PLURAL}/fourth", "--type=merge", f"--patch={patch}", user=editor)
+
+
 def test_the_service_accounts_of_argo_cd_may_ask(kubernetes: ControlPlane) -> None:
     release = Release(kubernetes, "helm3")
     accounts = ["argocd-server", "argocd-application-controller"]
@@ -315,32 +344,7 @@ def test_the_service_accounts_of_argo_cd_may_ask(kubernetes: ControlPlane) -> No
     assert [may_reset(account) for account in (*accounts, "default")] == ["yes", "yes", "no"]
 
 
-# --- examples, and the README -------------------------------------------------------------------------------------
-
-
-def examples() -> list[dict[str, Any]]:
-    """Return every ScheduledPreloadJob that people are shown."""
-    shown = [ROOT / "deploy" / name for name in ("argocd/example/job.yaml", "kustomize/overlays/demo/job.yaml")]
-    texts = [path.read_text() for path in shown]
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        texts += re.findall(r"(?ms)^ *```yaml\n(.*?)```", page.read_text())
-    found = [each for text in texts for each in yaml.safe_load_all(text)]
-    about = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
-    found += yaml.safe_load(about["artifacthub.io/crdsExamples"])
-    return [each for each in found if "kind" in each]
-
-
-def test_every_example_is_accepted(kubernetes: ControlPlane) -> None:
-    (crd,) = (each for each in render() if each["kind"] == "CustomResourceDefinition")
-    kubernetes.kubectl("apply", "--filename=-", input=yaml.safe_dump(crd))
-    kubernetes.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
-    for each in examples():
-        assert each["kind"] == KIND
-        each["metadata"]["namespace"] = "default"
-        kubernetes.kubectl("create", "--dry-run=server", "--validate=strict", "--filename=-", input=json.dumps(each))
-    (known,) = yaml.safe_load(yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]["artifacthub.io/crds"])
-    assert (known["kind"], known["name"]) == (crd["spec"]["names"]["kind"], crd["metadata"]["name"])
-    assert known["version"] in {each["name"] for each in crd["spec"]["versions"]}
+# --- the README ---------------------------------------------------------------------------------------------------
 
 
 def test_the_readmes_three_lines_install_it(kubernetes: ControlPlane, tmp_path: Path) -> None:
