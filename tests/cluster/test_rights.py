@@ -11,6 +11,7 @@ import yaml
 from esa_preload_operator.resources.job import RESET_KEY
 from support.api_proxy import ApiProxy, Match
 from support.calls import RESET
+from support.owned import URLS, delete, is_gone, make_owned, put_config_map
 from support.world import RBAC, ROOT
 
 if TYPE_CHECKING:
@@ -68,6 +69,19 @@ def test_the_roles_name_no_wildcard_and_each_rule_the_code_that_needs_it() -> No
     assert rules == sum(len(each.get("rules", ())) for each in yaml.safe_load_all(RBAC.read_text()) if each)
 
 
+async def live_and_die(world: World, proxy: ApiProxy) -> None:
+    """Create a job from a ConfigMap, change the ConfigMap, and delete the resource."""
+    put_config_map(world, "urls", "\n".join(URLS))
+    make_owned(world, 4, source={"configMapKeyRef": {"name": "urls", "key": "list.txt"}})
+    await world.reason(4, "Ready")
+    before = world.status(4)["jobId"]
+    await proxy.until(lambda: bool(proxy.requests(Match("GET", "/configmaps$", watch=True))))
+    put_config_map(world, "urls", URLS[0])
+    await world.until(lambda: world.status(4).get("jobId", before) != before)
+    delete(world, 4)
+    await world.until(lambda: is_gone(world, 4))
+
+
 async def test_every_right_is_used_and_every_request_is_allowed(world: World) -> None:
     world.seed(1, 2, 3)
     world.make_secret()
@@ -97,6 +111,7 @@ async def test_every_right_is_used_and_every_request_is_allowed(world: World) ->
         await world.handled(1, "unusable")
         world.create(3, annotations={RESET_KEY: "first"})
         await world.handled(3, "first")
+        await live_and_die(world, proxy)
         await proxy.until(lambda: len(proxy.requests(Match("PATCH", "/leases/"))) > 1)  # renewed
         operator.terminate()
         assert await asyncio.to_thread(operator.wait) == 0

@@ -14,6 +14,7 @@ from esa_preload_operator.esa import client, errors, own, roles
 from esa_preload_operator.esa.endpoint import SITES
 from esa_preload_operator.esa.own import sts_of
 from esa_preload_operator.esa.session import _AHEAD
+from support.owned import WINDOW, delete, is_gone, make_owned, own_jobs, window
 from support.ram import POLICY, allowed_actions
 
 if TYPE_CHECKING:
@@ -49,17 +50,26 @@ def test_the_policy_allows_what_the_operator_calls_and_nothing_else() -> None:
     assert allowed_actions() == called_actions()
 
 
-async def test_a_resource_needs_every_action_of_the_policy(world: World) -> None:
+async def test_the_life_of_a_job_needs_every_action_of_the_policy(world: World) -> None:
     """The end of each test run asserts that the simulator's log of all of it holds no other action."""
     since = world.simulator.last_call()
-    world.seed(1)
-    world.create(1)
-    with world.operator() as operator:
+    make_owned(world, executions=[WINDOW])
+    with world.operator(REFRESH_ACTIVE="1s", REFRESH_IDLE="1s") as operator:
         operator.wait_to_lead()
+        await world.until(lambda: window(world).get("state") == "running", timeout=60)
+        world.patch(1, {"spec": {"executions": [WINDOW | {"intervalSeconds": 30}]}})
+        await world.until(lambda: window(world).get("intervalSeconds") == 30)
+        world.patch(1, {"spec": {"suspend": True}})
+        await world.until(lambda: window(world).get("state") == "stopped")
+        world.patch(1, {"spec": {"suspend": False}})
+        await world.until(lambda: window(world).get("state") == "running")
         world.annotate(1)
         await world.handled(1)
-        await world.until(lambda: called_actions() <= {each["action"] for each in world.simulator.calls(since=since)})
-    assert {each["action"] for each in world.simulator.calls(since=since)} == allowed_actions()
+        delete(world)
+        await world.until(lambda: is_gone(world))
+        called = {each["action"] for each in world.simulator.calls(since=since)}
+    assert called == allowed_actions()
+    assert own_jobs(world) == []
 
 
 def test_the_page_shows_the_policy_as_it_is_shipped() -> None:
