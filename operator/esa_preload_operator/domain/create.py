@@ -58,8 +58,8 @@ def _outcome(view: View, made: Made, now: Moment) -> Write:
         windows=entries.on_new_job(view, now, reset=bool(intent.tokens)),
         schedule_seen=recorded.schedule_seen,
     )
-    reason, verb = (Reason.JOB_REPLACED, "replaced") if old else (Reason.JOB_CREATED, "created")
-    message = f"ESA job {job.id} is {verb}" + (f"; it takes the place of {old[0]}" if old else "")
+    reason = Reason.JOB_REPLACED if old else Reason.JOB_CREATED
+    message = f"ESA job {job.id} is created" + (f"; it takes the place of {old[0]}" if old else "")
     if job.name is not None and job.name != intent.name:
         message += f"; ESA named it {job.name!r} instead of {intent.name!r}: a lost create could not be found again"
     reset, handled = view.reset, view.handled
