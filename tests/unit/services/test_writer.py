@@ -380,4 +380,4 @@ async def test_a_lost_write_of_a_job_that_was_not_stored_is_not_told() -> None:
         view, view.reset, view.handled, view.newest, recorded=made, notice=Notice(Reason.JOB_CREATED, "text")
     )
     writer.announce_late(tracked, replace(view, version=view.version + 1, recorded=made))
-    assert (operator.events.reasons, operator.observer.creates) == (["JobCreated"], {"Replaced": 1})
+    assert (operator.events.reasons, operator.observer.creates) == (["JobCreated"], {"Created": 1})
