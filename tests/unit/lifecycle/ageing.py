@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LIST_GRACE: Final = 1
 QUIET: Final = DEADLINE + LIST_GRACE
-EPOCH: Final = 86_400
+EPOCH: Final = 43_200
 """Seconds by which the wall clock moves at once. It moves when the next bound of a window or schedule passes, which
 may be at any time; the short spans of the protocol, in ticks, pass in between."""
 LONG: Final = 3000.0
@@ -27,6 +27,7 @@ NEVER: Final = float("-inf")
 
 
 _ATTEMPTS: Final = ("create", "windows", "removal", "site")
+_REPEATED: Final = ("repairs", "losses")
 _MOMENTS: Final = ("unknown_at", "made_at", "opened_at")
 
 
@@ -38,13 +39,16 @@ def shift(memory: LocalState, ticks: int) -> LocalState:
     work = memory.work
     moved = {name: getattr(work, name) - ticks for name in _MOMENTS}
     tried = {name: _sooner(getattr(work, name), ticks) for name in _ATTEMPTS}
-    repairs = replace(work.repairs, not_before=work.repairs.not_before - ticks)
-    return replace(memory, work=replace(work, repairs=repairs, **moved, **tried))
+    again = {name: _later(getattr(work, name), ticks) for name in _REPEATED}
+    return replace(memory, work=replace(work, **again, **moved, **tried))
 
 
 def _sooner(attempts: Attempts, ticks: int) -> Attempts:
-    backoff = attempts.backoff
-    return replace(attempts, backoff=replace(backoff, not_before=backoff.not_before - ticks))
+    return replace(attempts, backoff=_later(attempts.backoff, ticks))
+
+
+def _later(backoff: Backoff, ticks: int) -> Backoff:
+    return replace(backoff, not_before=backoff.not_before - ticks)
 
 
 def canonical(memory: LocalState) -> LocalState:
@@ -59,12 +63,16 @@ def canonical(memory: LocalState) -> LocalState:
 def _canonical(work: Work) -> Work:
     moments = {name: NEVER if (at := getattr(work, name)) <= -QUIET else at for name in _MOMENTS}
     tried = {name: _recent(getattr(work, name)) for name in _ATTEMPTS}
-    repairs = Backoff() if work.repairs.not_before < -600 else work.repairs
-    repairs = replace(repairs, failures=min(repairs.failures, 4))
+    again = {name: _calm(getattr(work, name)) for name in _REPEATED}
     listed = work.executions
     if listed is not None:
         listed = Executions(listed.job_id, tuple(sorted(listed.items, key=lambda one: one.id)), listed.touched)
-    return replace(work, repairs=repairs, executions=listed, **moments, **tried)
+    return replace(work, executions=listed, **again, **moments, **tried)
+
+
+def _calm(backoff: Backoff) -> Backoff:
+    """How often something was repaired; what is long ago does not count."""
+    return Backoff() if backoff.not_before < -600 else replace(backoff, failures=min(backoff.failures, 4))
 
 
 def _recent(attempts: Attempts) -> Attempts:

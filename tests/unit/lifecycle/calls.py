@@ -14,6 +14,7 @@ from esa_preload_operator.domain.steps import (
     Done,
     Finalizer,
     Open,
+    StartExecution,
     Step,
     Write,
 )
@@ -49,7 +50,7 @@ class Calls:
 
     def _on(self, s: State, p: int, event: Event, unique: int = 0) -> State:
         proc = s.procs[p]
-        memory, step = self.m.advance(proc, p, event, s.epoch - s.back, unique)
+        memory, step = self.m.advance(proc, p, event, s.epoch + s.skew, unique)
         return self._proc(s, p, proc._replace(memory=memory, step=step, checked=False))
 
     def _touch(self, s: State) -> State:
@@ -93,9 +94,13 @@ class Calls:
             return self._edit(s, old._replace(finalized=step.present))
         new = obj_after(old, step)
         truth, broken = self._judge(s, old, new, step)
+        known = new.recorded.job_id in {"", old.recorded.job_id, *(job.id for job in s.jobs)}
+        if not known and not set(s.truth.excuses) & set("acg"):
+            broken = broken or "the status names a job that does not exist"
         if new.recorded.windows != old.recorded.windows:  # what a list tells is news again
             s = s._replace(procs=tuple(proc._replace(told=()) for proc in s.procs))
-        return self._edit(s._replace(truth=truth, broken=s.broken or broken), new)
+        after = self._edit(s._replace(truth=truth, broken=s.broken or broken), new)
+        return after._replace(broken=after.broken or self._surplus(after))
 
     def _judge(self, s: State, old: Obj, new: Obj, write: Write) -> tuple[Truth, str]:
         """Say what the write makes of the requests, and what is wrong with calling them handled."""
@@ -103,12 +108,12 @@ class Calls:
         made = without(new.handled, old.handled)
         if new.recorded.schedule_seen != old.recorded.schedule_seen or not old.recorded.schedule_seen:
             base = token_time(dict(new.handled).get(SCHEDULE_KEY, "")) or 0.0
-            since = min(truth.since, (int(base) - NOON) // EPOCH) if s.back else truth.since
+            wrong = self.scope.left.behind or self.scope.left.ahead  # it may have been noted by a wrong clock
+            since = min(truth.since, (int(base) - NOON) // EPOCH) if wrong else truth.since
             truth = truth._replace(noted=int(base), since=since) if new.recorded.schedule_seen else truth
             made = tuple(entry for entry in made if entry[0] != SCHEDULE_KEY)
         due = {spec.name for spec in new.windows if spec.on_reset}
-        opened = [e.sent for e in new.recorded.windows if e.name in due]
-        if write.outcome and opened != [e.sent for e in old.recorded.windows if e.name in due]:
+        if due and write.outcome in {Phase.SUCCEEDED, "Confirmed", Phase.REPLACED}:
             truth = truth._replace(resets=truth.resets + 1)
         if fault := self._before_change(old, new, truth.since):
             return truth, fault
@@ -153,7 +158,12 @@ class Calls:
             touched = account.find(s.jobs, step.command.job_id)
             if touched is not None and obj.adopts == touched.id:
                 return "an adopted job is deleted"
+            if touched is not None and obj.recorded.job_id == touched.id and not obj.deleting:
+                return "the job of the resource is deleted"
         elif isinstance(step, Do):
+            marked = {entry.id for entry in obj.recorded.windows if entry.stopped}
+            if isinstance(step.command, StartExecution) and step.command.id not in marked and not s.truth.excuses:
+                return "a window is started that the operator has not stopped"
             found = account.run_of(s.jobs, step.command.id)
             touched = found[0] if found is not None else None
             if found is not None and found[1].sent.interval_seconds >= STRANGERS:
@@ -189,7 +199,7 @@ class Calls:
 
     def _too_early(self, s: State, token: str) -> str:
         due = token_time(token) or 0.0
-        if due > wall_of(s.epoch):
+        if due > wall_of(s.epoch) and not self.scope.left.ahead:
             return "a scheduled reset before its time"
         return ""
 
@@ -205,19 +215,28 @@ class Calls:
         uid = self.m.objs[s.obj].uid
         if self.scope.room and sum(self.is_ours(job.name, uid) for job in s.jobs) >= self.scope.room:
             return s, FULL
-        if any(job.name == step.new.name for job in s.jobs):
-            return s._replace(broken="two jobs have one name"), FULL
         job_id = fresh_name(self.m.used(s), "J")
         asks = tuple(ask._replace(jobs=tuple(each for each in ask.jobs if each != job_id)) for ask in s.truth.asks)
         s = s._replace(truth=s.truth._replace(asks=asks))
         truth, broken = self._serve(s, step.intent.tokens, job_id, late=late)
         jobs = account.create(s.jobs, step.new, job_id, self.scope.lag)
-        ours = [job for job in jobs if self.is_ours(job.name, uid)]
-        if len(ours) > 2 and "a" not in truth.excuses and "c" not in truth.excuses:
-            broken = broken or "a third job is made"
         made = account.find(jobs, job_id)
         assert made is not None
-        return s._replace(jobs=jobs, truth=truth, broken=s.broken or broken), account.described(made)
+        after = s._replace(jobs=jobs, truth=truth, broken=s.broken or broken)
+        return after._replace(broken=after.broken or self._surplus(after)), account.described(made)
+
+    def _surplus(self, s: State) -> str:
+        """Say whether there are more jobs than the status knows of: within the deadlines nothing is ever surplus."""
+        obj = self.m.objs[s.obj]
+        if set(s.truth.excuses) & set("ac") or s.gone:
+            return ""
+        recorded = obj.recorded
+        ours = [job for job in s.jobs if self.is_ours(job.name, obj.uid)]
+        known = {recorded.job_id, *recorded.retired}
+        creating = recorded.creating.name if recorded.creating is not None else ""
+        if any(job.id not in known and job.name != creating for job in ours):
+            return "there is a job that the status does not know of"
+        return "a third job is made" if len(ours) > 2 else ""
 
     def open(self, s: State, step: Open, *, late: bool, refused: tuple[NewExecution, ...] = ()) -> tuple[State, Result]:
         """Open windows, but those that are refused."""

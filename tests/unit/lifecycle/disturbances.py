@@ -26,7 +26,7 @@ class Disturbed(Moves):
     def disturbances(self, s: State) -> Iterator[Move]:
         """Everything that the scope still allows."""
         yield from self._users(s)
-        if any(s.left):
+        if any(s.left) or s.skew:
             yield from self._console(s)
             yield from self._clocks(s)
             for p, proc in enumerate(s.procs):
@@ -110,13 +110,17 @@ class Disturbed(Moves):
 
     def _clocks(self, s: State) -> Iterator[Move]:
         if s.left.epoch:
-            procs = tuple(proc._replace(step=self.m.next_epoch(proc.step)) for proc in s.procs)
-            yield Move("the wall clock passes a bound", -1, self._spend(s, "epoch")._replace(epoch=s.epoch + 1, procs=procs))
-        if s.left.clock and not s.back and s.epoch:
-            yield Move("the clock is set back", -1, self._spend(s, "clock")._replace(back=True))
-        if s.back:
-            procs = tuple(proc._replace(step=self.m.next_epoch(proc.step)) for proc in s.procs)
-            yield Move("the clock is right again", -1, s._replace(back=False, procs=procs))
+            passed = self._awake(self._spend(s, "epoch")._replace(epoch=s.epoch + 1))
+            yield Move("the wall clock passes a bound", -1, passed)
+        for name, skew in (("behind", -1), ("ahead", 2)):
+            if getattr(s.left, name) and not s.skew:
+                yield Move(f"the clock is {name}", -1, self._awake(self._spend(s, name)._replace(skew=skew)))
+        if s.skew:
+            yield Move("the clock is right again", -1, self._awake(s._replace(skew=0)))
+
+    def _awake(self, s: State) -> State:
+        """Let what waits for the wall clock take a turn: it is read again every hour."""
+        return s._replace(procs=tuple(proc._replace(step=self.m.next_epoch(proc.step)) for proc in s.procs))
 
     # Processes and what they do.
 

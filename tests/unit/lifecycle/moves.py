@@ -150,7 +150,7 @@ class Moves(Calls):
     def _may_send(self, s: State, proc: Proc, step: Step) -> bool:
         lease = float(proc.lease) if self.scope.lease else 99.0
         if isinstance(step, Call | Create):
-            return self.m.rulebook.may_send(step, 0.0, lease, float(wall_of(s.epoch - s.back)))
+            return self.m.rulebook.may_send(step, 0.0, lease, float(wall_of(s.epoch + s.skew)))
         return lease > 0
 
     # What is on its way.

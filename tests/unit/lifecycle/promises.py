@@ -67,7 +67,7 @@ class Promised(Disturbed):
 
     def _about_requests(self, s: State, obj: Obj) -> Iterator[str]:
         phase = obj.reset.phase if obj.reset is not None else ""
-        view = with_due(self.m.views[self.m.view(s.obj)], float(wall_of(s.epoch - s.back)))
+        view = with_due(self.m.views[self.m.view(s.obj)], float(wall_of(s.epoch + s.skew)))
         open_asks = without(view.asked, obj.handled)
         if obj.suspended:
             yield "a request is not held" if open_asks and phase != "Held" else ""
@@ -84,7 +84,7 @@ class Promised(Disturbed):
             return ""
         if obj.recorded.schedule_seen != obj.schedule.seen:
             return "a schedule is not noted"
-        due = due_time(obj.schedule, obj.uid, s.truth.noted, wall_of(s.epoch - s.back))
+        due = due_time(obj.schedule, obj.uid, s.truth.noted, wall_of(s.epoch + s.skew))
         served = max((token_time(ask.token) or 0.0 for ask in s.truth.asks if ask.served), default=0.0)
         return "" if due is None or served >= due else "a scheduled reset was not made"
 
@@ -135,6 +135,8 @@ class Promised(Disturbed):
         if not self.scope.room or s.gone or obj.deleting or obj.suspended or obj.adopts:
             return False
         wants = not obj.recorded.job_id or obj.recorded.source != f"sha256:{obj.source}"
+        if obj.recorded.retired:
+            return False  # it makes room itself
         return wants and sum(self.is_ours(job.name, obj.uid) for job in s.jobs) >= self.scope.room
 
     def shown(self, s: State) -> str:
@@ -145,7 +147,7 @@ class Promised(Disturbed):
     def _restarted(self, s: State) -> str:
         """Say what a process does that starts when all is done: nothing is the promise."""
         fresh = Proc(True, 99, self.m.fresh_memory, self.m.rest, led=QUIET)
-        _, step = self.m.advance(fresh, 0, ("observed", self.m.view(s.obj), False), s.epoch - s.back, 0)
+        _, step = self.m.advance(fresh, 0, ("observed", self.m.view(s.obj), False), s.epoch + s.skew, 0)
         did = self.m.steps[step]
         return "" if isinstance(did, Wait | Tell) else f"a process that starts at rest does {type(did).__name__}"
 

@@ -133,28 +133,30 @@ SUSPENSION = (
 
 
 
-def daily(text: str, cron: str = "0 0 * * *", deadline: float = 50_000.0) -> Edit:
+def daily(text: str, cron: str = "50 23 * * *", deadline: float = 50_000.0) -> Edit:
     spec = ScheduleSpec(cron, "UTC", deadline)
     return Edit(f"the schedule becomes {text}", lambda obj: edited(obj, schedule=spec))
 
 
-NIGHTLY = Obj(schedule=ScheduleSpec("0 0 * * *", "UTC", 50_000.0))
-PATIENT = Obj(schedule=ScheduleSpec("0 0 * * *", "UTC", 140_000.0))
-HASTY = Obj(schedule=ScheduleSpec("0 0 * * *", "UTC", 3600.0))
+NIGHTLY = Obj(schedule=ScheduleSpec("50 23 * * *", "UTC", 50_000.0))
+PATIENT = Obj(schedule=ScheduleSpec("50 23 * * *", "UTC", 140_000.0))
+HASTY = Obj(schedule=ScheduleSpec("50 23 * * *", "UTC", 3600.0))
 
 SCHEDULE = (
     Scope("schedule: crashes, lost answers, slow calls", left=Left(crash=1, lose=1, epoch=2), obj=NIGHTLY, settled=True),
     Scope("schedule: lost writes", left=Left(crash=1, write_lost=1, epoch=2), obj=NIGHTLY, settled=True),
     Scope("schedule: from the beginning", left=Left(crash=1, lose=1, epoch=2), obj=NIGHTLY),
-    Scope("schedule: a long deadline", left=Left(crash=1, lose=1, epoch=3), obj=PATIENT, settled=True),
-    Scope("schedule: missed by more than the deadline", left=Left(crash=2, epoch=2), obj=HASTY, settled=True),
+    Scope("schedule: a long deadline", left=Left(crash=1, lose=1, epoch=4), obj=PATIENT, settled=True),
+    Scope("schedule: missed by more than the deadline", left=Left(crash=2, epoch=3), obj=HASTY, settled=True),
     Scope("schedule: with a request", ((T1,),), Left(crash=1, lose=1, epoch=1), NIGHTLY, settled=True),
     Scope("schedule: suspended", ((SUSPEND, RESUME),), Left(crash=1, lose=1, epoch=2), NIGHTLY, settled=True),
     Scope("schedule: changed", ((daily("earlier", "0 20 * * *"),),), Left(crash=1, lose=1, epoch=2), NIGHTLY, settled=True),
     Scope("schedule: new", ((daily("nightly"),),), Left(crash=1, lose=1, epoch=2), settled=True),
     Scope("schedule: replaced", ((B,),), Left(crash=1, lose=1, epoch=1), NIGHTLY, settled=True),
-    Scope("schedule: the clock is set back", left=Left(crash=1, epoch=2, clock=1), obj=NIGHTLY, settled=True),
-    Scope("schedule: new, the clock is set back", ((daily("nightly"),),), Left(crash=1, epoch=2, clock=1), settled=True),
+    Scope("schedule: the clock is behind", left=Left(crash=1, epoch=3, behind=1), obj=NIGHTLY, settled=True),
+    Scope("schedule: the clock is ahead", left=Left(crash=1, epoch=2, ahead=1), obj=HASTY, settled=True),
+    Scope("schedule: new, the clock is behind", ((daily("nightly"),),), Left(crash=1, epoch=2, behind=1), settled=True),
+    Scope("schedule: new, the clock is ahead", ((daily("nightly"),),), Left(epoch=3, ahead=1), settled=True),
 )
 TWO_PROCESSES = (
     Scope("lease: create", left=Left(crash=1, pause=1, lose=1), owners=2, lease=1),

@@ -113,8 +113,10 @@ class Left(NamedTuple):
     epoch: int = 0
     """Bounds that the wall clock passes."""
     ask_fails: int = 0
-    clock: int = 0
-    """The clock of the process is set back by an epoch, and right again."""
+    behind: int = 0
+    """The clock of the processes is an epoch behind for a while."""
+    ahead: int = 0
+    """It is two epochs ahead for a while."""
 
 
 @dataclass(frozen=True)
@@ -215,8 +217,8 @@ class State(NamedTuple):
     landing: tuple[int, ...] = ()
     """Status writes that their processes have given up, and the API server has yet to judge."""
     epoch: int = 0
-    back: bool = False
-    """The clock of the processes is an epoch behind."""
+    skew: int = 0
+    """Epochs by which the clock of the processes is wrong."""
     gone: bool = False
     """The resource does not exist."""
     broken: str = ""
