@@ -48,7 +48,8 @@ def after_question(local: LocalState, asked: Asking, result: Result, now: Moment
             return replace(local, work=replace(known, source=result, create=NO_ATTEMPTS))
         case tuple() if isinstance(asked.query, ListExecutions):
             listed = Executions(asked.query.job_id, result)
-            return replace(local, work=replace(known, executions=listed, suspected=False))
+            suspected = known.suspected and listed.job_id != asked.view.job_id  # a retired job's list tells nothing
+            return replace(local, work=replace(known, executions=listed, suspected=suspected))
         case _:
             return local
 
