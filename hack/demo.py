@@ -1,6 +1,6 @@
-"""The main job on this machine: a real Kubernetes API, a simulated ESA, the operator, and one annotation.
+"""The life of a job on this machine: a real Kubernetes API, a simulated ESA, the operator, and one resource.
 
-KEEP=1 leaves all of it running until Ctrl-C, to play with.
+KEEP=1 deletes nothing and leaves all of it running until Ctrl-C, to play with.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,10 +22,9 @@ sys.path[:0] = [str(ROOT / "hack" / "control-plane"), str(ROOT / "tests"), str(R
 from build import BuildError, binaries  # noqa: E402 - the path comes first
 from control_plane import ControlPlane  # noqa: E402 - the same
 from support.operator_process import OperatorProcess  # noqa: E402 - the same
-from support.simulator import ACCESS_KEY_ID, SITE_ID, SimulatorProcess, job_id  # noqa: E402 - the same
+from support.simulator import ACCESS_KEY_ID, SITE_ID, SimulatorProcess  # noqa: E402 - the same
 
-JOB: Final = job_id(1)
-NAME: Final = "nightly"
+NAME: Final = "website"
 SECRET: Final = "simulator-key-secret"  # noqa: S105 - the simulator's own default
 
 
@@ -52,16 +51,32 @@ def dots(text: str) -> Iterator[None]:
         thread.join()
 
 
+def urls(version: str) -> list[str]:
+    """Return a list of 100 URLs."""
+    return [f"https://www.example.com/{version}/{number:03}.js" for number in range(100)]
+
+
+MANIFEST: Final = f"""\
+apiVersion: esa.preload-operator.io/v1alpha1
+kind: ScheduledPreloadJob
+metadata:
+  name: {NAME}
+spec:
+  siteId: {SITE_ID}
+  source:
+    urls: [{urls("v1")[0]}, … 100 of them]
+  executions:
+  - {{name: launch, duration: 1h, intervalSeconds: 60, sliceLen: 5}}
+"""
+
+
 def resource() -> str:
     """Return the manifest that the demo applies."""
-    return json.dumps(
-        {
-            "apiVersion": "esa.preload-operator.io/v1alpha1",
-            "kind": "ScheduledPreloadJob",
-            "metadata": {"name": NAME, "namespace": "default"},
-            "spec": {"jobId": JOB},
-        }
-    )
+    head, tail = MANIFEST.split("[")[0], MANIFEST.split("]", 1)[1]
+    return head + json.dumps(urls("v1")) + tail
+
+
+Status = dict[str, Any]
 
 
 def read(control_plane: ControlPlane) -> dict[str, Any]:
@@ -70,13 +85,13 @@ def read(control_plane: ControlPlane) -> dict[str, Any]:
     return found
 
 
-def wait_until(control_plane: ControlPlane, what: str, seconds: float = 60, **wanted: Any) -> dict[str, Any]:
-    """Wait until the status shows some values; return it."""
+def wait_until(control_plane: ControlPlane, what: str, holds: Callable[[Status], bool], seconds: float = 60) -> Status:
+    """Wait until something is true of the status; return it."""
     end = time.monotonic() + seconds
-    status: dict[str, Any] = {}
+    status: Status = {}
     while time.monotonic() < end:
         status = read(control_plane).get("status", {})
-        if all(status.get(key) == value for key, value in wanted.items()):
+        if holds(status):
             return status
         time.sleep(0.2)
     message = f"not within {seconds:.0f} s: {what}; the status is {json.dumps(status, indent=1)}"
@@ -90,6 +105,10 @@ def follow(control_plane: ControlPlane) -> subprocess.Popen[bytes]:
     return subprocess.Popen([kubectl, "get", "spj", NAME, "-w"], env=environment)
 
 
+QUICK: Final = ("--request-timeout=1s", "--network-grace=500ms", "--list-grace=0s")
+"""ESA is on this machine: nothing of what was sent is on its way for longer."""
+
+
 def start(stack: ExitStack) -> tuple[ControlPlane, SimulatorProcess]:
     """Start the three of them."""
     say("etcd and kube-apiserver (built once from source; the first time takes some minutes)")
@@ -99,11 +118,8 @@ def start(stack: ExitStack) -> tuple[ControlPlane, SimulatorProcess]:
     control_plane.kubectl("apply", "--filename", str(ROOT / "crds"))
     control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
 
-    say("a simulated ESA with a job of 100 URLs, 60 of them submitted, and a running execution")
+    say("a simulated ESA without any job, in which a minute between two batches lasts two seconds")
     simulator = stack.enter_context(SimulatorProcess("--speed", "30"))
-    job = {"id": JOB, "siteId": SITE_ID, "name": NAME, "urlCount": 100, "urlSubmitted": 60, "taskSubmitted": 60}
-    simulator.seed_jobs([job])
-    simulator.seed_executions([{"jobId": JOB, "interval": 60, "sliceLen": 5, "status": "running"}])
     print(f"   ESA at {simulator.url}")
 
     say("the operator")
@@ -112,7 +128,7 @@ def start(stack: ExitStack) -> tuple[ControlPlane, SimulatorProcess]:
         OperatorProcess(
             folder,
             control_plane.kubeconfig(),
-            ("--all-namespaces", "--refresh-active=1s", "--refresh-idle=5s"),
+            ("--all-namespaces", "--refresh-active=1s", "--refresh-idle=1s", *QUICK),
             ESA_OPERATOR_ENDPOINT=simulator.url,
             ESA_OPERATOR_METRICS_PORT="0",
             ESA_OPERATOR_HEALTH_PORT="0",
@@ -126,30 +142,68 @@ def start(stack: ExitStack) -> tuple[ControlPlane, SimulatorProcess]:
     return control_plane, simulator
 
 
-def show(control_plane: ControlPlane, simulator: SimulatorProcess) -> None:
-    """Go through the main job and end with a failure unless exactly one reset was made."""
-    say("$ kubectl apply -f nightly.yaml; kubectl get spj -w")
+def state_of(status: Status) -> str:
+    """Return the state of the window."""
+    return str(next((each["state"] for each in status.get("executions", [])), ""))
+
+
+def submits(number: int) -> Callable[[Status], bool]:
+    """Return whether so many URLs are submitted by a window that runs."""
+    return lambda status: state_of(status) == "running" and status.get("urlSubmitted", 0) >= number
+
+
+def patch(control_plane: ControlPlane, spec: dict[str, Any], shown: str) -> None:
+    """Change the spec, and show how."""
+    say(f"$ kubectl patch spj {NAME} --type=merge --patch='{shown}'")
+    control_plane.kubectl("patch", "spj", NAME, "--type=merge", f"--patch={json.dumps({'spec': spec})}")
+
+
+def show(control_plane: ControlPlane) -> None:
+    """Go through the life of a job, but for its end."""
+    say(f"$ kubectl apply -f {NAME}.yaml; kubectl get spj -w")
+    print(MANIFEST, flush=True)
     control_plane.kubectl("apply", "--filename=-", input=resource())
     watch = follow(control_plane)
     try:
-        control_plane.kubectl("wait", "--for=condition=Ready", f"spj/{NAME}", "--timeout=30s")
-        time.sleep(4)
+        wait_until(control_plane, "the job is created and its window runs", submits(10))
         token = f"demo-{int(time.time())}"
         say(f'$ kubectl annotate spj {NAME} resetRequested="{token}" --overwrite')
         control_plane.kubectl("annotate", "spj", NAME, f"resetRequested={token}", "--overwrite")
-        status = wait_until(control_plane, "the token is handled", handledResets={"resetRequested": token})
-        time.sleep(6)
+        handled = {"resetRequested": token}
+        status = wait_until(control_plane, "the token is handled", lambda told: told.get("handledResets") == handled)
+        before = status["jobId"]
+        wait_until(control_plane, "the window goes on from the first URL", submits(5))
+
+        patch(control_plane, {"source": {"urls": urls("v2")}}, '{"spec": {"source": {"urls": [… 100 others]}}}')
+        wait_until(
+            control_plane,
+            "another job has taken its place, with a window of its own",
+            lambda told: told.get("jobId", before) != before and submits(5)(told),
+        )
+        patch(control_plane, {"suspend": True}, '{"spec": {"suspend": true}}')
+        wait_until(control_plane, "the window is stopped", lambda told: state_of(told) == "stopped")
+        time.sleep(3)
+        patch(control_plane, {"suspend": False}, '{"spec": {"suspend": false}}')
+        wait_until(control_plane, "the window runs again", lambda told: state_of(told) == "running")
+        time.sleep(3)
     finally:
         watch.terminate()
         watch.wait()
     say("$ kubectl get events")
     print(control_plane.kubectl("get", "events", "--field-selector", f"involvedObject.name={NAME}"))
-    say(f"$ kubectl get spj {NAME} -o jsonpath='{{.status.reset}}'")
-    print(json.dumps(status["reset"], indent=2))
-    resets = simulator.resets().get(JOB, 0)
-    say(f"resets that ESA executed: {resets}; phase {status['reset']['phase']}")
-    if resets != 1 or status["reset"]["phase"] != "Succeeded":
-        raise SystemExit("expected exactly one successful reset")
+    say(f"$ kubectl get spj {NAME} -o jsonpath='{{.status.executions}}'")
+    print(json.dumps(read(control_plane)["status"]["executions"], indent=2))
+
+
+def end(control_plane: ControlPlane, simulator: SimulatorProcess) -> None:
+    """Delete the resource, and end with a failure unless ESA counts what was asked for."""
+    say(f"$ kubectl delete spj {NAME}")
+    control_plane.kubectl("delete", "spj", NAME, "--timeout=30s")
+    made = len(simulator.calls("CreateScheduledPreloadJob"))
+    resets, left = sum(simulator.resets().values()), len(simulator.jobs())
+    say(f"ESA counts: jobs created {made}, resets {resets}, jobs left {left}")
+    if (made, resets, left) != (2, 1, 0):
+        raise SystemExit("expected two jobs, one reset, and nothing left")
 
 
 def keep(control_plane: ControlPlane) -> None:
@@ -168,11 +222,13 @@ def main() -> int:
         return 1
     with ExitStack() as stack:
         control_plane, simulator = start(stack)
-        show(control_plane, simulator)
+        show(control_plane)
         if os.environ.get("KEEP"):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
             keep(control_plane)
-    print("\nIt works: one annotation, one reset.")
+        else:
+            end(control_plane, simulator)
+    print("\nIt works: one list, one job; one annotation, one reset.")
     return 0
 
 
