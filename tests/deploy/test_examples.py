@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,7 @@ from esa_preload_operator.domain.spec import ConfigMapSource
 from esa_preload_operator.domain.view import view_of
 from esa_preload_operator.resources.job import KIND
 from support.chart import CHART, ROOT, render
+from support.manifests import EXAMPLES, PAGES, shown_in
 from support.release import CRD
 
 if TYPE_CHECKING:
@@ -22,21 +22,8 @@ if TYPE_CHECKING:
 
     from control_plane import ControlPlane
 
-FOLDER = ROOT / "deploy" / "examples"
-EXAMPLES = sorted(FOLDER.glob("*.yaml"))
-PAGES = (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")))
 OTHERS = (ROOT / "deploy/argocd/example/job.yaml", ROOT / "deploy/kustomize/overlays/demo/job.yaml")
 KINDS = {KIND, "ConfigMap", "Secret", "Namespace"}
-
-
-def shown_in(page: Path) -> list[dict[str, Any]]:
-    """Return the objects in the blocks of a page; parts of objects are left out."""
-    blocks = re.findall(r"(?ms)^ *```yaml\n(.*?)```", page.read_text())
-    return [each for block in blocks for each in yaml.safe_load_all(block) if "kind" in each]
-
-
-def objects_in(path: Path) -> list[dict[str, Any]]:
-    return [each for each in yaml.safe_load_all(path.read_text()) if each]
 
 
 def of_the_chart() -> list[dict[str, Any]]:
@@ -54,8 +41,7 @@ def installed(kubernetes: ControlPlane) -> ControlPlane:
 
 
 def test_every_manifest_is_accepted(installed: ControlPlane) -> None:
-    shown = [each for page in PAGES for each in shown_in(page)]
-    shown += [each for path in (*OTHERS, *EXAMPLES) for each in objects_in(path)] + of_the_chart()
+    shown = [each for path in (*PAGES, *OTHERS, *EXAMPLES) for each in shown_in(path)] + of_the_chart()
     assert len(shown) > 15
     for each in shown:
         assert each["kind"] in KINDS
@@ -85,7 +71,7 @@ def test_the_crd_that_the_chart_tells_of_is_the_one_that_it_brings() -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_a_list_in_a_config_map_beside_its_resource_can_be_sent(path: Path) -> None:
-    objects = objects_in(path)
+    objects = shown_in(path)
     maps = {each["metadata"]["name"]: each.get("data", {}) for each in objects if each["kind"] == "ConfigMap"}
     for each in objects:
         if each["kind"] != KIND:
