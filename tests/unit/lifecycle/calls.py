@@ -105,7 +105,9 @@ class Calls:
     def _judge(self, s: State, old: Obj, new: Obj, write: Write) -> tuple[Truth, str]:
         """Say what the write makes of the requests, and what is wrong with calling them handled."""
         truth = s.truth
+        before = token_time(dict(old.handled).get(SCHEDULE_KEY, "")) or 0.0
         made = without(new.handled, old.handled)
+        made = tuple(entry for entry in made if entry[0] != SCHEDULE_KEY or (token_time(entry[1]) or 0.0) > before)
         if new.recorded.schedule_seen != old.recorded.schedule_seen or not old.recorded.schedule_seen:
             base = token_time(dict(new.handled).get(SCHEDULE_KEY, "")) or 0.0
             wrong = self.scope.left.behind or self.scope.left.ahead  # it may have been noted by a wrong clock
@@ -161,9 +163,6 @@ class Calls:
             if touched is not None and obj.recorded.job_id == touched.id and not obj.deleting:
                 return "the job of the resource is deleted"
         elif isinstance(step, Do):
-            marked = {entry.id for entry in obj.recorded.windows if entry.stopped}
-            if isinstance(step.command, StartExecution) and step.command.id not in marked and not s.truth.excuses:
-                return "a window is started that the operator has not stopped"
             found = account.run_of(s.jobs, step.command.id)
             touched = found[0] if found is not None else None
             if found is not None and found[1].sent.interval_seconds >= STRANGERS:
@@ -171,6 +170,13 @@ class Calls:
         if touched is None or touched.id == obj.adopts or self.is_ours(touched.name, uid):
             return ""
         return "a stranger's job is touched"
+
+    def started_unmarked(self, s: State, step: Step) -> str:
+        """Say whether a window is started that somebody else has stopped."""
+        if not (isinstance(step, Do) and isinstance(step.command, StartExecution)) or set(s.truth.excuses) - {"e"}:
+            return ""
+        marked = {entry.id for entry in self.m.objs[s.obj].recorded.windows if entry.stopped}
+        return "" if step.command.id in marked else "a window is started that the operator has not stopped"
 
     def _reset(self, s: State, step: Call, *, late: bool) -> tuple[State, Result]:
         job = account.find(s.jobs, step.intent.job_id)

@@ -110,13 +110,15 @@ class Disturbed(Moves):
 
     def _clocks(self, s: State) -> Iterator[Move]:
         if s.left.epoch:
-            passed = self._awake(self._spend(s, "epoch")._replace(epoch=s.epoch + 1))
-            yield Move("the wall clock passes a bound", -1, passed)
+            yield Move("the wall clock passes a bound", -1, self.next_epoch(self._spend(s, "epoch")))
         for name, skew in (("behind", -1), ("ahead", 2)):
             if getattr(s.left, name) and not s.skew:
                 yield Move(f"the clock is {name}", -1, self._awake(self._spend(s, name)._replace(skew=skew)))
         if s.skew:
             yield Move("the clock is right again", -1, self._awake(s._replace(skew=0)))
+
+    def next_epoch(self, s: State) -> State:
+        return self._awake(s._replace(epoch=s.epoch + 1))
 
     def _awake(self, s: State) -> State:
         """Let what waits for the wall clock take a turn: it is read again every hour."""

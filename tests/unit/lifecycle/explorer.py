@@ -74,7 +74,12 @@ class Explorer:
         )
         if excuses:
             state = state._replace(truth=state.truth._replace(excuses=excuses))
-        while scope.settled and (move := next(self.moves.fair(state), None)) is not None:
+        if scope.settled:
+            state = self._settled(state)
+        return self._settled(self.moves.next_epoch(state)) if scope.begun else state
+
+    def _settled(self, state: State) -> State:
+        while (move := next(self.moves.fair(state), None)) is not None:
             state = move.state
         return state
 

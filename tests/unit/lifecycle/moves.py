@@ -69,7 +69,7 @@ class Moves(Calls):
     # Processes.
 
     def _leads(self, proc: Proc) -> bool:
-        return not self.scope.lease or proc.lease > 0
+        return not self.scope.lease or proc.lease > 0 or self.m.rulebook.heedless
 
     def _leases(self, s: State) -> Iterator[Move]:
         for p, proc in enumerate(s.procs):
@@ -83,7 +83,7 @@ class Moves(Calls):
                 yield Move("takes the lease", p, self._proc(s, p, self._started(proc)))
             elif proc.alive and not proc.paused and 0 < proc.lease < self.scope.lease:
                 yield Move("renews the lease", p, self._proc(s, p, proc._replace(lease=self.scope.lease)))
-            elif proc.alive and not proc.paused and not proc.lease and not isinstance(self.m.steps[proc.step], _SENT):
+            elif proc.alive and not proc.paused and not self._leads(proc) and not isinstance(self.m.steps[proc.step], _SENT):
                 yield Move("exits without the lease", p, self._proc(s, p, self._stopped(proc)))
 
     def _started(self, proc: Proc) -> Proc:
@@ -144,6 +144,7 @@ class Moves(Calls):
             if self.scope.split:
                 return Move("checks: may send", p, self._proc(s, p, proc._replace(checked=True)))
         late = proc.checked and not self._may_send(s, proc, step)
+        s = s._replace(broken=s.broken or self.started_unmarked(s, step))
         after, result = self.execute(s, step, late=late, uid=self.m.memories[proc.memory].uid)
         return Move("calls", p, self._on(after, p, ("returned", result)))
 
@@ -151,7 +152,7 @@ class Moves(Calls):
         lease = float(proc.lease) if self.scope.lease else 99.0
         if isinstance(step, Call | Create):
             return self.m.rulebook.may_send(step, 0.0, lease, float(wall_of(s.epoch + s.skew)))
-        return lease > 0
+        return lease > 0 or self.m.rulebook.heedless
 
     # What is on its way.
 

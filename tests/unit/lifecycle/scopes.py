@@ -90,6 +90,7 @@ def windows(text: str, *specs: WindowSpec) -> Edit:
 
 LAUNCH, TWIN, NOW, EACH = between("launch", 0, 1), between("twin", 0, 1), lasting("now"), lasting("each", 62, on_reset=True)
 LATER, DENSER = between("launch", 1, 2), between("launch", 0, 1, 70)
+DENSER_WINDOW = windows("denser", DENSER)
 LONG = between("long", 0, 4, 63)
 ONE, TWO = Obj(windows=(LAUNCH,)), Obj(windows=(LAUNCH, TWIN))
 

@@ -6,10 +6,11 @@ clock counts epochs: it moves when the next bound of a window or of the schedule
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from esa_preload_operator.domain import call, entries, executions, plan, schedule
@@ -59,23 +60,29 @@ AHEAD: Final = 20_000
 @contextmanager
 def coarse() -> Iterator[None]:
     """Let windows open so far ahead that a clock of epochs shows it, and expressions be computed once."""
-    places = [(entries, "AHEAD", AHEAD), (executions, "AHEAD", AHEAD)]
-    places += [(schedule, name, function) for name, function in _COMPUTED.items()]
-    before = [getattr(module, name) for module, name, _ in places]
+    with changed(_COARSE):
+        yield
+
+
+@contextmanager
+def changed(places: Iterable[tuple[ModuleType, str, Any]]) -> Iterator[None]:
+    """Put other values into some places for a while."""
+    before = [(module, name, getattr(module, name)) for module, name, _ in places]
     for module, name, value in places:
         setattr(module, name, value)
     try:
         yield
     finally:
-        for (module, name, _), value in zip(places, before, strict=True):
+        for module, name, value in before:
             setattr(module, name, value)
 
 
-_COMPUTED: Final = {
-    "latest_time": lru_cache(None)(schedule.latest_time),
-    "time_after": lru_cache(None)(schedule.time_after),
-}
-"""Times of cron expressions, each computed once."""
+_COARSE: Final = (
+    (entries, "AHEAD", AHEAD),
+    (executions, "AHEAD", AHEAD),
+    (schedule, "latest_time", lru_cache(None)(schedule.latest_time)),
+    (schedule, "time_after", lru_cache(None)(schedule.time_after)),
+)
 
 
 def wall_of(epoch: int) -> int:
@@ -130,6 +137,8 @@ class Scope:
     obj: Obj = field(default_factory=Obj)
     settled: bool = False
     """It begins when all that `obj` asks for is done."""
+    begun: bool = False
+    """And when the next bound of its windows has passed, too."""
     owners: int = 1
     lease: int = 0
     """Length of the lease; 0: one process without leader election."""
@@ -231,6 +240,8 @@ class Rulebook:
     name: str = "as it is"
     advance: Callable[[LocalState, Input, Moment, Rules], tuple[LocalState, Step]] = plan.advance
     may_send: Callable[[Call | Create, float, float, float], bool] = call.may_send
+    heedless: bool = False
+    """A process that has lost the lease goes on as if it had not."""
 
 
 Event = tuple[Any, ...]
