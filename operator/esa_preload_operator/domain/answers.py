@@ -81,7 +81,8 @@ def after_command(local: LocalState, done: Doing, result: Result, now: Moment) -
     if isinstance(result, Problem):
         known = replace(work.lost(local, result, now).work, executions=None)
         if about_windows:
-            return replace(local, work=replace(known, windows=work.failed(known.windows, result, now)))
+            failed = work.failed(known.windows, result, now)
+            return replace(local, work=replace(known, windows=failed, suspected=True))
         return replace(local, work=replace(known, removal=work.failed(known.removal, result, now)))
     if isinstance(done.command, DeleteJob):
         local = removal.note_deleted(local, done.command.job_id)
@@ -118,4 +119,5 @@ def after_opening(local: LocalState, opening: Opening, result: Result, now: Mome
     if result.reason is Reason.JOB_NOT_FOUND and missing.problem is None:
         missing = replace(missing, missing=True)
     windows_now = work.failed(known.windows, result, now)
-    return replace(local, seen=missing, work=replace(known, executions=None, windows=windows_now))
+    known = replace(known, executions=None, windows=windows_now, suspected=True)
+    return replace(local, seen=missing, work=known)

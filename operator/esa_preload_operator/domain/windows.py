@@ -30,8 +30,7 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
         return local, None
     listed = local.work.executions
     at_hand = listed is not None and listed.job_id == view.job_id
-    certain = not local.work.suspected and local.work.windows.problem is None
-    if not at_hand and certain and _fits(view, now.wall):
+    if not at_hand and not local.work.suspected and _fits(view, now.wall):
         return local, Wait(_next_bound(view, now))
     pause = waits(local, now, rules)
     if pause is None and not at_hand and not owes_window(view, now.wall):
