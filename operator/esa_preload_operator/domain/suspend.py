@@ -64,7 +64,7 @@ def _stop_next(local: LocalState, view: View, listed: Executions) -> Asked:
 
 def _may_run(entry: WindowState) -> bool:
     """Return whether a window may have an execution that submits URLs now or later."""
-    return entry.live or (not entry.id and entry.sent is not None and entry.state in {PENDING, REFUSED})
+    return entry.live or (entry.sent is not None and entry.state in {PENDING, REFUSED})
 
 
 def finding(view: View) -> Finding | None:
