@@ -44,7 +44,7 @@ def synced(view: View, listed: Executions, known: Work, wall: float) -> Entries:
     entries = []
     for entry in _with_new(view, wall):
         if entry.id:
-            entries.append(_seen_again(entry, found.get(entry.id), wall))
+            entries.append(_seen_again(entry, found.get(entry.id), wall, starts=not view.suspended))
             continue
         match = next((one for one in free if _is_match(one, entry, known)), None)
         if match is not None:
@@ -85,10 +85,12 @@ def identity_of(execution: Execution) -> NewExecution | None:
     return NewExecution(start, end, interval, length)
 
 
-def _seen_again(entry: WindowState, execution: Execution | None, wall: float) -> WindowState:
+def _seen_again(entry: WindowState, execution: Execution | None, wall: float, *, starts: bool) -> WindowState:
     if execution is not None:
         if entry.state == PENDING and identity_of(execution) != entry.sent:
             return entry  # a reset has made the window due anew, and this is its former execution
+        if entry.state == PENDING and entry.stopped and execution.state == STOPPED and starts:
+            return entry  # it is about to be started
         return replace(entry, state=execution.state or entry.state)
     if entry.sent is not None and entry.sent.end <= wall:
         return replace(entry, id="", state=entry.state if entry.state in ENDED else "finished")
@@ -149,7 +151,8 @@ def _command(local: LocalState, pair: _Pair, wall: float) -> Command | None:
         return _remove(execution)
     wanted = identity(spec, entry, wall)
     if wanted is None or wanted == identity_of(execution):
-        return StartExecution(execution.id) if entry.stopped and execution.state == STOPPED else None
+        starts = entry.stopped and execution.state == STOPPED and entry.state == PENDING
+        return StartExecution(execution.id) if starts else None
     if execution.state in ENDED:
         return DeleteExecution(execution.id) if wanted.end > wall and wanted != entry.sent else None
     if wanted.end <= wall or (execution.id, wanted) in local.work.stubborn:
@@ -183,6 +186,8 @@ def _recorded_again(pair: _Pair, wall: float) -> WindowState | None:
         return _rechosen(entry, wanted, wall)
     if entry.stopped and execution.state != STOPPED:
         return replace(entry, stopped=False)
+    if entry.stopped and entry.state != PENDING:  # once this is written, a process that suspends it knows it may run
+        return replace(entry, state=PENDING)
     if wanted is not None and wanted == identity_of(execution) != entry.sent:
         return replace(entry, sent=wanted, message="")
     differs = wanted is not None and wanted != identity_of(execution) and execution.state not in ENDED
