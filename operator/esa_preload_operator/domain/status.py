@@ -79,7 +79,7 @@ def is_kept(write: Write, stored: View) -> bool:
     """Return whether the API server has kept what later decisions rest on."""
     if write.decides and (stored.reset, stored.handled, stored.newest) != (write.reset, write.handled, write.newest):
         return False
-    if write.recorded is not None and stored.recorded != write.recorded:
+    if write.recorded is not None and any(_dropped_of(write, stored.recorded).values()):
         return False
     return not made_a_reset(write) or stored.last_reset is not None
 
@@ -145,16 +145,17 @@ def dropped(write: Write, stored: View) -> str:
         "status.reset": write.reset != stored.reset,
         "status.handledResets": write.handled != stored.handled,
         "status.handledTimes": write.newest != stored.newest,
-        **_dropped_of(write.recorded, stored.recorded),
+        **_dropped_of(write, stored.recorded),
     }
     return ", ".join(name for name, is_lost in lost.items() if is_lost) or "status.lastResetTime"
 
 
-def _dropped_of(written: Recorded | None, kept: Recorded) -> dict[str, bool]:
+def _dropped_of(write: Write, kept: Recorded) -> dict[str, bool]:
+    written = write.recorded
     if written is None:
         return {}
     return {
-        "status.jobId": written.job_id != kept.job_id,
+        "status.jobId": write.view.owned is not None and written.job_id != kept.job_id,  # of an adopted job it is shown
         "status.source": written.source != kept.source,
         "status.creating": written.creating != kept.creating,
         "status.retiredJobs": written.retired != kept.retired,
