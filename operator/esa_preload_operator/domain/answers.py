@@ -61,7 +61,8 @@ def _after_failed_question(local: LocalState, asked: Asking, problem: Problem, n
     if not isinstance(query, ListExecutions):
         return create.refused(local, problem, now)
     if query.job_id == asked.view.job_id and not asked.view.deleting:
-        local = replace(local, work=replace(known, windows=work.failed(known.windows, problem, now)))
+        failed = work.failed(known.windows, problem, now)
+        local = replace(local, work=replace(known, windows=failed, suspected=True))
         if problem.reason is not Reason.JOB_NOT_FOUND:
             return local
         missing = replace(local.seen, missing=True) if local.seen.problem is None else local.seen
