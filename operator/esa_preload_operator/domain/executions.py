@@ -135,6 +135,11 @@ def act(local: LocalState, view: View, listed: Executions, now: Moment) -> Asked
         again = _recorded_again(pair, now.wall)
         if again is not None:
             return local, write_of(view, changed(view, again))
+    owed = [p.entry for p in pairs if p.spec is not None and p.spec.on_reset and p.entry.state == REFUSED]
+    for entry in owed:
+        if _is_to_open(entry, now.wall):  # written first, so that the next reset waits for what may be opened now
+            tried = replace(local, work=replace(local.work, refusals=()))
+            return tried, write_of(view, changed(view, replace(entry, state=PENDING, message="")))
     due = [pair.entry for pair in pairs if pair.spec is not None and _is_to_open(pair.entry, now.wall)]
     if due:
         return _open(local, view, due)
