@@ -153,7 +153,7 @@ def _command(local: LocalState, pair: _Pair, wall: float) -> Command | None:
     if execution is None:
         return None
     if spec is None or (spec.on_reset and identity_of(execution) != entry.sent):
-        return _remove(execution)
+        return removal_of(execution)
     wanted = identity(spec, entry, wall)
     if wanted is None or wanted == identity_of(execution):
         starts = entry.stopped and execution.state == STOPPED and entry.state == PENDING
@@ -165,7 +165,8 @@ def _command(local: LocalState, pair: _Pair, wall: float) -> Command | None:
     return UpdateExecution(execution.id, _change(execution, wanted))
 
 
-def _remove(execution: Execution) -> Command:
+def removal_of(execution: Execution) -> Command:
+    """Return the next command that removes an execution."""
     return StopExecution(execution.id) if execution.state == RUNNING else DeleteExecution(execution.id)
 
 

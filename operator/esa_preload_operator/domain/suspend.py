@@ -50,9 +50,14 @@ def _stop(local: LocalState, view: View, now: Moment, rules: Rules) -> Asked:
 
 def _stop_next(local: LocalState, view: View, listed: Executions) -> Asked:
     """Mark a running window before it is stopped, so that it is started again whatever crashes; delete waiting ones."""
-    found = {execution.id: execution.state for execution in listed.items}
+    found = {execution.id: execution for execution in listed.items}
     for entry in view.recorded.windows:
-        state = found.get(entry.id, "")
+        execution = found.get(entry.id)
+        if execution is None:
+            continue
+        state = execution.state
+        if entry.state == PENDING and executions.identity_of(execution) != entry.sent:  # of a former reset
+            return work.do(local, view, executions.removal_of(execution))
         if state == RUNNING and not entry.stopped:
             return local, entries.write_of(view, entries.changed(view, replace(entry, stopped=True)))
         if state == RUNNING:
