@@ -54,6 +54,11 @@ class WindowState:
         """Whether it submits URLs, or will."""
         return bool(self.id) and self.state in {WAITING, RUNNING}
 
+    @property
+    def lasting(self) -> bool:
+        """Whether it has an execution that has not ended, be it stopped."""
+        return bool(self.id) and self.state not in ENDED
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:

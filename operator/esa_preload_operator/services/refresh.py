@@ -53,7 +53,7 @@ class Member:
     own: OwnJobs | None = None
     """What tells its jobs in a list, if they are created for it."""
     windows: int = 0
-    """Hash of what the status records of its windows; 0 if it has none that submit URLs or will."""
+    """Hash of what the status records of its windows; 0 if none has an execution that has not ended."""
     executions: int | None = None
     """How many executions the list has shown since that was recorded."""
     unseen: int = 0
@@ -120,7 +120,7 @@ class Refresher:
         elif member.known != known:
             member.known, member.rounds_left = known, rounds
         member.own = own_jobs(view)
-        windows = hash(view.recorded.windows) if any(entry.live for entry in view.recorded.windows) else 0
+        windows = hash(view.recorded.windows) if any(entry.lasting for entry in view.recorded.windows) else 0
         if member.windows != windows:
             member.windows, member.executions, member.unseen = windows, None, 0
         if group.problem is not None:
