@@ -26,7 +26,15 @@ async def test_every_query_is_answered_by_a_running_operator(world: World) -> No
     _, port = operator.ports()
     before = await asyncio.to_thread(read_metrics, port)
     # What an alert counts is there from the start, or its first rise would not be seen.
-    for sample in ("reconcile_total", "resets_total", "resets_undecidable_total", "leader"):
+    for sample in (
+        "reconcile_total",
+        "resets_total",
+        "resets_undecidable_total",
+        "scheduled_resets_skipped_total",
+        "windows",
+        "retired_jobs",
+        "leader",
+    ):
         assert f"esa_operator_{sample}" in exported(before), sample
     assert 'esa_operator_resets_total{outcome="Failed",trigger="Annotation"} 0.0' in before
     world.annotate(1, "t1")

@@ -22,7 +22,7 @@ from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.reset_writes import SCHEDULED, TRIGGER
 from esa_preload_operator.domain.values import Phase
 from esa_preload_operator.runtime.queue import QueueMetrics
-from esa_preload_operator.services.counting import CREATE_REFUSED, CREATED, REPLACED, Tally
+from esa_preload_operator.services.counting import CREATE_REFUSED, CREATED, REPLACED, WINDOW_STATES, Tally
 from esa_preload_operator.services.writer import UNPROVEN
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -115,17 +115,17 @@ class Metrics(QueueMetrics):
         self._tallies = tallies
 
     def _count_resources(self) -> None:
-        """Set what is counted over all resources; a reason or state that nothing has any more is gone."""
+        """Set what is counted over all resources; a reason that none has any more is gone."""
         now = time.time()
-        reasons, states, unready = Bag[str](), Bag[str](), dict[str, float]()
+        reasons, states, unready = Bag[str](), Bag(dict.fromkeys(WINDOW_STATES, 0)), dict[str, float]()
         retired = deleting = 0
         for tally in self._tallies():
             reasons[tally.reason] += 1
             states.update(tally.windows)
             retired += tally.retired
             deleting += tally.deleting
-            if tally.unready_since is not None:
-                unready[tally.reason] = max(unready.get(tally.reason, 0.0), now - tally.unready_since)
+            since = now if tally.unready_since is None else tally.unready_since
+            unready[tally.reason] = max(unready.get(tally.reason, 0.0), now - since)
         for gauge, values in ((self._jobs, reasons), (self._windows, states), (self._unready, unready)):
             gauge.clear()
             for label, value in values.items():

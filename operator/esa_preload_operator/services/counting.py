@@ -7,16 +7,15 @@ from esa_preload_operator.domain.cleaning import parse_time
 from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.ports import Observer
-from esa_preload_operator.domain.recorded import MISSED, PENDING, REFUSED, RESTING
+from esa_preload_operator.domain.recorded import ENDED, MISSED, PENDING, REFUSED, RESTING, RUNNING, STOPPED, WAITING
 from esa_preload_operator.domain.steps import Write
 from esa_preload_operator.domain.view import View
 
 OTHER: Final = "other"
 CREATED, REPLACED, CREATE_REFUSED = "Created", "Replaced", "Refused"
 _REASONS: Final = {str(reason): str(reason) for reason in Reason}
-_STATES: Final = {
-    state: state for state in ("waiting", "running", "finished", "failed", "stopped", PENDING, MISSED, REFUSED, RESTING)
-}
+WINDOW_STATES: Final = (WAITING, RUNNING, STOPPED, *sorted(ENDED), PENDING, MISSED, REFUSED, RESTING)
+_STATES: Final = {state: state for state in WINDOW_STATES}
 
 
 @dataclass(frozen=True, slots=True)
