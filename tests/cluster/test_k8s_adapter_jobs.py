@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +70,19 @@ async def test_a_write_replaces_the_whole_status_and_leaves_the_spec_alone(w: Wo
     assert "reset" not in read["status"]
     assert read["spec"]["jobId"] == job.spec.job_id
     assert read["metadata"]["generation"] == 1
+
+
+async def test_the_seconds_of_stored_writes_are_reported_and_not_those_of_refused_ones(w: World) -> None:
+    job = await w.create_job()
+    reported: list[tuple[str, float]] = []
+    jobs = JobRepository(w.connection, on_written=lambda *each: reported.append(each))
+    begun = time.monotonic()
+    await jobs.write_status(ref(job), job.metadata.resource_version, {"jobId": "a"})
+    with pytest.raises(VersionConflictError):
+        await jobs.write_status(ref(job), job.metadata.resource_version, {"jobId": "b"})
+    ((namespace, seconds),) = reported
+    assert namespace == w.namespace
+    assert 0 < seconds < time.monotonic() - begun
 
 
 async def test_a_write_takes_nothing_but_the_status_from_whom_it_belongs_to(w: World) -> None:

@@ -16,6 +16,7 @@ from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.runtime.queue import ITEMS, QueueMetrics, WorkQueue
+from esa_preload_operator.runtime.shares import Shares
 from esa_preload_operator.services.runner import LeadershipLostError
 from support.queueing import Worked, play, ref, view, working
 
@@ -210,6 +211,41 @@ def test_a_flood_of_one_namespace_leaves_the_others_their_turns() -> None:
     play(scene)
 
 
+def test_a_namespace_with_slow_work_leaves_workers_for_the_others() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue[View](shares=Shares(4, time.monotonic)), Worked(60)
+        other = ObjectRef("other", "a")
+        async with working(queue, work, workers=4):
+            for number in range(20):
+                queue.add(ref(number), urgent=True)
+            await asyncio.sleep(1)
+            begun = time.monotonic()
+            queue.add(other)
+            await asyncio.sleep(600)
+        assert work.times(other)[0] - begun == 60
+
+    play(scene)
+
+
+def test_what_was_held_back_goes_on_when_its_namespace_has_room_again() -> None:
+    async def scene() -> None:
+        queue, work = WorkQueue[View](shares=Shares(4, time.monotonic)), Worked(1)
+        for namespace in ("even", "odd"):
+            queue.shares.written(namespace, 0.001)
+            for _ in range(100):
+                queue.shares.written(namespace, 1)
+        async with working(queue, work, workers=4):
+            for number in range(20):
+                queue.add(ObjectRef("even" if number % 2 else "odd", str(number)))
+            await asyncio.sleep(12)
+            assert queue.depth() == 0
+            assert work.most_at_once == 2
+            await asyncio.sleep(100)
+        assert len(work.done) == 20
+
+    play(scene)
+
+
 class Counted(QueueMetrics):
     def __init__(self) -> None:
         self.adds = self.retries = 0
@@ -255,9 +291,10 @@ def test_a_hanging_worker_shows() -> None:
     play(scene)
 
 
-names = st.integers(0, 3)
+names = st.integers(0, 5)
 moves = st.lists(
     st.one_of(
+        st.tuples(st.just("written"), st.sampled_from([0.001, 0.1]), st.none()),
         st.tuples(st.just("add"), names, st.booleans()),
         st.tuples(st.just("add_at"), names, st.integers(0, 5)),
         st.tuples(st.just("wait"), st.integers(0, 4), st.none()),
@@ -271,14 +308,17 @@ moves = st.lists(
 @settings(deadline=None)
 @given(moves, st.integers(1, 3))
 def test_whatever_comes_nothing_is_lost_and_nothing_is_worked_on_twice_at_once(
-    script: list[tuple[str, int, Any]], workers: int
+    script: list[tuple[str, Any, Any]], workers: int
 ) -> None:
     async def scene() -> None:
-        queue, work = WorkQueue[View](), Worked(1)
+        queue, work = WorkQueue[View](shares=Shares(workers, time.monotonic)), Worked(1)
         asked: dict[ObjectRef, float] = {}
         async with working(queue, work, workers):
             for kind, number, extra in script:
-                key, now = ref(number), time.monotonic()
+                if kind == "written":
+                    queue.shares.written("n", number)
+                    continue
+                key, now = ObjectRef("nm"[number % 2], str(number)), time.monotonic()
                 if kind == "add":
                     queue.add(key, view(len(asked)) if extra else None)
                     asked[key] = now

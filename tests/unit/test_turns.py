@@ -61,6 +61,17 @@ def test_an_urgent_request_does_not_wait_for_what_is_calm_in_many_namespaces() -
     assert position(turns, ref("other")) <= 1
 
 
+@pytest.mark.parametrize("urgent", [True, False])
+def test_a_namespace_that_may_not_is_passed_over_and_keeps_its_turn(*, urgent: bool) -> None:
+    turns = Turns()
+    filled(turns, "full", 2, urgent=urgent)
+    filled(turns, "other", 1, urgent=urgent)
+    assert turns.take(lambda namespace: namespace != "full") == (ref("other", 0), urgent)
+    with pytest.raises(LookupError):
+        turns.take(lambda namespace: namespace != "full")
+    assert [turns.take()[0].name for _ in range(2)] == ["0", "1"]
+
+
 class Naive:
     """The same order with plain lists."""
 

@@ -1,7 +1,7 @@
 """A line in which namespaces take turns: first come, first served within each of them."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -46,6 +46,11 @@ class Line(Generic[K, T]):
     def first(self, namespace: str | None = None) -> Place[K, T] | None:
         """Return the place whose turn is next, of all or within one namespace; None if nothing waits there."""
         lane = next(iter(self._lanes.values()), None) if namespace is None else self._lanes.get(namespace)
+        return None if lane is None else next(iter(lane.values()))
+
+    def first_of(self, may: Callable[[str], bool]) -> Place[K, T] | None:
+        """Return the place whose turn is next of the namespaces that may; None if nothing waits there."""
+        lane = next((lane for namespace, lane in self._lanes.items() if may(namespace)), None)
         return None if lane is None else next(iter(lane.values()))
 
     def longest(self) -> Place[K, T]:

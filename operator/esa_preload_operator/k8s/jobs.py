@@ -1,7 +1,8 @@
 """The resources in the API server: read one, replace the status of one."""
 
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from esa_preload_operator.domain.errors import (
@@ -34,10 +35,20 @@ class JobRepository:
     The status is replaced by a PUT and not by a patch: it costs the API server a tenth less (`make bench`, store).
     """
 
-    def __init__(self, connection: Connection, *, timeout: float = 10.0) -> None:
-        """Take the connection, and the seconds that one request may last."""
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        timeout: float = 10.0,
+        on_written: Callable[[str, float], None] = lambda _namespace, _seconds: None,
+    ) -> None:
+        """Take the connection, the seconds that one request may last, and what gets to know of each stored write.
+
+        `on_written` gets the namespace and the seconds that it took.
+        """
         self._connection = connection
         self._timeout = timeout
+        self._on_written = on_written
 
     async def read(self, ref: ObjectRef) -> Mapping[str, Any] | None:
         """Return the object as JSON, or None if there is none.
@@ -88,6 +99,7 @@ class JobRepository:
     async def _write(
         self, ref: ObjectRef, method: str, path: str, body: Mapping[str, Any], content_type: str = JSON
     ) -> Mapping[str, Any]:
+        begun = time.monotonic()
         try:
             answer = await self._connection.request(
                 method,
@@ -102,6 +114,7 @@ class JobRepository:
         except AnswerLostError as error:
             raise WriteUnknownError(f"{ref}: {error}") from error
         _raise_refusal(ref, answer)
+        self._on_written(ref.namespace, time.monotonic() - begun)
         stored: Mapping[str, Any] = answer.body
         return stored
 

@@ -30,6 +30,7 @@ from esa_preload_operator.runtime.intake import Intake
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
 from esa_preload_operator.runtime.settings import Settings, SettingsError
+from esa_preload_operator.runtime.shares import Shares
 from esa_preload_operator.runtime.tracing import open_traces
 from esa_preload_operator.services.caller import Caller
 from esa_preload_operator.services.clock import Clock
@@ -74,7 +75,8 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
     identity = f"{pod}_{secrets.token_hex(4)}"
     metrics = Metrics(version("esa-preload-operator"))
     traces = open_traces(version("esa-preload-operator"))
-    queue: WorkQueue[View] = WorkQueue(metrics)
+    shares = Shares(settings.workers)
+    queue: WorkQueue[View] = WorkQueue(metrics, shares)
     clock = Clock()
     leadership = _leadership(settings, connection, identity)
     secret_cache = _secret_cache(
@@ -92,7 +94,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
         on_healed=lambda: app.credentials_changed("", None),
     )
     events = EventRecorder(connection, pod, on_drop=metrics.event_dropped)
-    jobs = traces.store(JobRepository(connection))
+    jobs = traces.store(JobRepository(connection, on_written=shares.written))
     writer = Writer(jobs, events, metrics, clock)
     registry = Registry()
     resume, wake = (functools.partial(queue.add, urgent=urgent) for urgent in (True, False))

@@ -11,6 +11,7 @@ from typing import Final, Generic, TypeVar
 from esa_preload_operator.domain.errors import StoreError
 from esa_preload_operator.domain.ports import ObjectRef
 from esa_preload_operator.runtime.dues import Dues
+from esa_preload_operator.runtime.shares import Shares
 from esa_preload_operator.runtime.turns import Turns
 from esa_preload_operator.services.runner import LeadershipLostError
 
@@ -43,13 +44,14 @@ class QueueMetrics:
 
 @dataclass(slots=True)
 class WorkQueue(Generic[T]):
-    """Hands resources to workers, namespace by namespace in turn.
+    """Hands resources to workers, namespace by namespace in turn, and to each namespace no more than its share.
 
     A resource may wait with an item, such as what the watch delivered; the newest one is handed to the work, and None
     if the resource was added without one since.
     """
 
     metrics: QueueMetrics = field(default_factory=QueueMetrics)
+    shares: Shares = field(default_factory=Shares)
     _turns: Turns = field(default_factory=Turns)
     _since: dict[ObjectRef, float] = field(default_factory=dict)
     """Resources that wait for a worker, and since when."""
@@ -63,6 +65,7 @@ class WorkQueue(Generic[T]):
     _pauses: dict[ObjectRef, float] = field(default_factory=dict)
     """When a resource may be tried again after the API server answered with Retry-After."""
     _ready: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    """How often a worker should look for something to take: once for what was added, once for room that was made."""
     _timer: asyncio.TimerHandle | None = None
     _rings_at: float | None = None
     """When the timer ends; uvloop's handle of a moment that has passed does not tell."""
@@ -134,10 +137,14 @@ class WorkQueue(Generic[T]):
             await self._ready.acquire()
             if self._closing:
                 return
-            ref, urgent = self._turns.take()
+            try:
+                ref, urgent = self._turns.take(self.shares.has_room)
+            except LookupError:  # the end of a work makes room again
+                continue
             begun = time.monotonic()
             self.metrics.waited(begun - self._since.pop(ref))
             self._busy[ref] = begun
+            self.shares.begin(ref.namespace)
             self._dues.drop(ref)
             self._pauses.pop(ref, None)
             result = "error"
@@ -145,6 +152,8 @@ class WorkQueue(Generic[T]):
                 result = await self._reconcile(ref, work, urgent=urgent)
             finally:
                 del self._busy[ref]
+                self.shares.end(ref.namespace)
+                self._ready.release()
                 self.metrics.worked(time.monotonic() - begun, result)
             if ref in self._again:
                 self._line_up(ref, urgent=self._again.pop(ref))

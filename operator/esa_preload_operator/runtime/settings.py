@@ -90,7 +90,12 @@ class Settings(BaseSettings):
     namespaces: Watched = Field(
         default=(), description="Namespaces to watch, separated by commas; none, or *, means all."
     )
-    workers: int = Field(default=16, ge=1, le=256, description="Resources that are worked on at the same time.")
+    workers: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="Resources that are worked on at the same time; three quarters of them in one namespace, at most.",
+    )
     leader_election: bool = Field(default=True, description="Work only while holding the Lease.")
     lease_namespace: Namespace = Field(
         default="", description="Namespace of the Lease; in a cluster the pod's own by default."

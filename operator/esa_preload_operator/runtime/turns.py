@@ -1,5 +1,6 @@
 """Whose turn it is: namespaces in turn, what is urgent first within one, and no namespace before the others."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,14 +33,14 @@ class Turns:
             self._urgent.join(ref.namespace, ref, None)
         return new
 
-    def take(self) -> tuple[ObjectRef, bool]:
-        """Take the resource whose turn it is, and return it with whether it was urgent.
+    def take(self, may: Callable[[str], bool] = lambda _namespace: True) -> tuple[ObjectRef, bool]:
+        """Take the resource whose turn it is of the namespaces that may; return it with whether it was urgent.
 
         Raises:
-            LookupError: none waits.
+            LookupError: none waits there.
         """
         self._taken += 1
-        first = (self._taken % _ROUND and self._urgent.first()) or self._all.first()
+        first = (self._taken % _ROUND and self._urgent.first_of(may)) or self._all.first_of(may)
         if first is None:
             raise LookupError
         urgent = self._urgent.first(first.namespace)
