@@ -94,6 +94,7 @@ class Refresher:
         """Watch over a resource from now on, as far as its status names the site of its job."""
         shown = view.shown.job
         if shown.id != view.job_id or not shown.site_id:
+            self.untrack(tracked.ref)  # its status was wiped, or names no job any more
             return
         ref, running = tracked.ref, _is_running(view)
         key: GroupKey = (ref.namespace if view.secret is not None else "", view.secret, shown.site_id)
