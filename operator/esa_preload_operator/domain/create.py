@@ -113,7 +113,7 @@ def missing(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
     """Take note that a created job is gone, so that it is created again."""
     del fresh
     problem, recorded = local.seen.problem, view.recorded
-    if view.owned is None or view.suspended or problem is None or problem.reason is not Reason.JOB_NOT_FOUND:
+    if view.owned is None or problem is None or problem.reason is not Reason.JOB_NOT_FOUND:
         return local, None
     if local.seen.job_id != recorded.job_id or not recorded.job_id:
         return local, None
@@ -121,7 +121,8 @@ def missing(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
     if now.monotonic < visible_at:
         return local, Wait(visible_at, exclusive=True)
     left = replace(recorded, job_id="", source="", windows=entries.without_executions(recorded.windows))
-    message = f"ESA job {recorded.job_id} does not exist any more; it is created again"
+    later = " once spec.suspend is false" if view.suspended else ""
+    message = f"ESA job {recorded.job_id} does not exist any more; it is created again{later}"
     local = replace(local, work=replace(local.work, losses=work.again(local.work.losses, now, free=1, first=30.0)))
     return local, _write(view, left, Notice(Reason.JOB_NOT_FOUND, message, warning=True))
 
