@@ -33,7 +33,8 @@ def identity(spec: WindowSpec, entry: WindowState | None, wall: float) -> NewExe
     else:
         first = int(spec.start.timestamp()) if spec.start is not None else start
         end = first + int(spec.duration.total_seconds() if spec.duration is not None else 0)
-    return NewExecution(start, end, spec.interval_seconds, spec.slice_len)
+    begun = start if end > wall else min(start, end)  # of one that is missed the start lies before the end, too
+    return NewExecution(begun, end, spec.interval_seconds, spec.slice_len)
 
 
 def _start(spec: WindowSpec, entry: WindowState | None, wall: float) -> int:

@@ -160,7 +160,9 @@ def _command(local: LocalState, pair: _Pair, wall: float) -> Command | None:
         return StartExecution(execution.id) if starts else None
     if execution.state in ENDED:
         return DeleteExecution(execution.id) if wanted.end > wall and wanted != entry.sent else None
-    if wanted.end <= wall or (execution.id, wanted) in local.work.stubborn:
+    if wanted.end <= wall:  # the spec has shortened it, or ESA has not ended it yet
+        return _remove(execution) if execution.end != wanted.end else None
+    if (execution.id, wanted) in local.work.stubborn:
         return None
     return UpdateExecution(execution.id, _change(execution, wanted))
 
@@ -201,12 +203,16 @@ def _recorded_again(pair: _Pair, wall: float) -> WindowState | None:
     return replace(entry, message=message) if entry.message != message and not spec.on_reset else None
 
 
+_OVER: Final = "its end has passed"
+
+
 def _rechosen(entry: WindowState, wanted: NewExecution | None, wall: float) -> WindowState | None:
     """Choose the times of an entry anew that has no execution: its start may have passed, the spec have changed."""
-    if wanted is None or wanted.end <= wall:
+    if wanted is None or (entry.state in ENDED and wanted == entry.sent):
         return None
-    if entry.state in ENDED and wanted == entry.sent:
-        return None
+    if wanted.end <= wall:
+        done = entry.state in ENDED or entry.state == MISSED
+        return None if done else replace(entry, sent=wanted, state=MISSED, message=_OVER, stopped=False)
     if wanted.start <= wall:
         wanted = replace(wanted, start=int(wall) + AHEAD)
     if wanted.end <= wanted.start:
