@@ -161,7 +161,7 @@ def _command(local: LocalState, pair: _Pair, wall: float) -> Command | None:
     if execution.state in ENDED:
         return DeleteExecution(execution.id) if wanted.end > wall and wanted != entry.sent else None
     if wanted.end <= wall:  # the spec has shortened it, or ESA has not ended it yet
-        return _remove(execution) if execution.end != wanted.end else None
+        return removal_of(execution) if execution.end != wanted.end else None
     if (execution.id, wanted) in local.work.stubborn:
         return None
     return UpdateExecution(execution.id, _change(execution, wanted))
