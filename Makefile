@@ -29,20 +29,20 @@ help: ## show this help
 demo: $(READY) ## show the operator at work, with a simulated ESA and a real Kubernetes API on this machine
 	@$(BIN)/python hack/demo.py
 
-# GOGC: the API server may take more memory, and needs less time for it.
+# GOGC: the API server may take more memory, and needs less time for it. The tests of what is deployed run beside those
+# of the running operator, which wait more than they compute.
 test: $(READY) $(BILL) ## run all tests; the Kubernetes API server and the tools that some need are built once
 	@started=$$SECONDS; failed=0; logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; \
-	run() { GOGC=400 $(PYTEST) "$$@" -q -n $(WORKERS) --dist worksteal || failed=1; }; \
+	run() { GOGC=400 $(PYTEST) "$$@" -q --dist worksteal; }; \
 	built() { wait $$1 || { cat "$$2" >&2; exit 1; }; }; \
 	$(BIN)/python hack/control-plane/build.py >"$$logs/plane" 2>&1 & plane=$$!; \
-	run tests/unit tests/security; \
+	run tests/unit tests/security -n $(WORKERS) || failed=1; \
 	kill -0 $$plane 2>/dev/null && echo 'make: building the test control plane, some minutes the first time'; \
 	built $$plane "$$logs/plane"; \
-	nice -n 10 $(BIN)/python hack/tools/tools.py >"$$logs/tools" 2>&1 & tools=$$!; \
-	run tests/component tests/cluster; \
-	kill -0 $$tools 2>/dev/null && echo 'make: building helm and promtool, some minutes the first time'; \
-	built $$tools "$$logs/tools"; \
-	run tests/deploy; \
+	{ nice -n 10 $(BIN)/python hack/tools/tools.py && run tests/deploy -n 2; } >"$$logs/deploy" 2>&1 & deploy=$$!; \
+	run tests/component tests/cluster -n $(WORKERS) || failed=1; \
+	kill -0 $$deploy 2>/dev/null && echo 'make: tests of what is deployed; helm and promtool take some minutes the first time'; \
+	wait $$deploy || failed=1; cat "$$logs/deploy"; \
 	echo "make: tests took $$((SECONDS - started)) s"; \
 	exit $$failed
 
