@@ -14,13 +14,15 @@ from esa_simulator.wire import Body, beijing, execution_body, job_body
 class Call:
     """One call of an operation: by which account, with which parameters from query and form.
 
-    What was created within the last `lag` microseconds does not show yet; that is for what reads.
+    What was created within the last `lag` microseconds does not show yet; that is for what reads. Of the windows to
+    open those at the positions `failing` fail.
     """
 
     state: State
     ali_uid: str
     params: Mapping[str, str]
     lag: int = 0
+    failing: frozenset[int] = frozenset()
 
     def required(self, name: str) -> str:
         """A parameter that must be there.

@@ -84,6 +84,11 @@ def throttled(retry_after_ms: int | None = None) -> EsaError:
     return EsaError(400, "TooManyRequests", "Too many requests.Please try again later.", headers)
 
 
+def busy() -> EsaError:
+    """The site has no time for it now."""
+    return EsaError(400, "Site.ServiceBusy", "The site is busy. Please try again later.")
+
+
 def no_permission(action: str) -> EsaError:
     """RAM does not allow the action to this identity."""
     detail = {

@@ -28,8 +28,10 @@ def create_executions(call: Call) -> Body:
     created: list[Execution] = []
     failed: list[Body] = []
     reasons: list[EsaError] = []
-    for fields in wanted:
+    for position, fields in enumerate(wanted):
         try:
+            if position in call.failing:
+                raise errors.busy()
             created.append(build_execution(call.state, job, fields))
         except EsaError as error:
             kept = {name: fields[name] for name in ("StartTime", "EndTime", "Interval", "SliceLen") if name in fields}

@@ -16,12 +16,13 @@ from esa_simulator import errors
 from esa_simulator.errors import ConnectionCut, EsaError
 
 Kind = Literal[
-    "refuse", "throttle", "delay", "drop_before", "drop_after", "garbage", "hang", "override", "limit", "lag", "late"
-]
+    "refuse", "throttle", "delay", "drop_before", "drop_after", "garbage", "hang", "override", "limit", "lag", "late",
+    "partial",
+]  # fmt: skip
 When = Literal["before", "after"]
 KINDS: tuple[Kind, ...] = (
     "refuse", "throttle", "delay", "drop_before", "drop_after", "garbage", "hang", "override", "limit", "lag",
-    "late",
+    "late", "partial",
 )  # fmt: skip
 _ENDING = frozenset({"refuse", "throttle", "drop_before", "drop_after", "garbage", "limit", "late"})
 
@@ -33,7 +34,8 @@ class Fault:
     Attributes:
         kind: what goes wrong. `lag`: what was created within the last `seconds` does not show in lists of jobs and of
             executions, nor, if the rule is for it, in GetScheduledPreloadJob. `late`: no answer, and the work is done
-            `seconds` later or when the rule is lifted.
+            `seconds` later or when the rule is lifted. `partial`: of the windows that a call is to open, those at
+            `positions` fail.
         action: only calls of this operation; None = all. The same for `job_id`, `access_key_id` and `ali_uid`.
         times: calls that it still hits; None = for ever.
         skip: matching calls that pass first.
@@ -48,6 +50,7 @@ class Fault:
         fields: for override: merged into the answer.
         item_fields: for override: merged into each of Jobs, Executions, SuccessExecutions (of `job_id` only, if given).
         calls_per_second: for limit, per account.
+        positions: for partial, counted from 0.
         hits: calls that it did hit.
     """
 
@@ -71,6 +74,7 @@ class Fault:
     fields: dict[str, Any] = field(default_factory=dict)
     item_fields: dict[str, Any] = field(default_factory=dict)
     calls_per_second: float = 0.0
+    positions: list[int] = field(default_factory=list)
     hits: int = 0
 
 
@@ -100,6 +104,7 @@ class Plan:
     pauses: list[Fault] = field(default_factory=list)
     overrides: list[Fault] = field(default_factory=list)
     lag: float = 0.0
+    failing: frozenset[int] = frozenset()
     ending: Fault | None = None
 
     @property
@@ -195,6 +200,8 @@ class Faults:
                 plan.pauses.append(rule)
             elif rule.kind == "override":
                 plan.overrides.append(rule)
+            elif rule.kind == "partial":
+                plan.failing |= frozenset(rule.positions)
             elif rule.kind == "lag":
                 plan.lag = max(plan.lag, rule.seconds)
             else:

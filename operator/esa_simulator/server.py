@@ -94,7 +94,16 @@ class Simulator:
     async def _handle(self, request: web.Request) -> web.Response:
         path, _, query = request.raw_path.partition("?")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        signed = SignedRequest(request.method, path, query, headers, await request.read())
+        answer = await self.serve(SignedRequest(request.method, path, query, headers, await request.read()))
+        if answer is not None:
+            return answer
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    async def serve(self, signed: SignedRequest) -> web.Response | None:
+        """Answer a request as it stands on the wire; None cuts its connection."""
+        headers = signed.headers
         nonce = headers.get("x-acs-signature-nonce", "")
         entry = self.calls.begin(self._wall(), headers.get("x-acs-action", ""), _parameters(signed), nonce)
         request_id = str(uuid.uuid4()).upper()
@@ -105,9 +114,7 @@ class Simulator:
             return _refusal(error, request_id, headers.get("host", ""))
         except ConnectionCut:
             self.calls.end(entry, "ConnectionCut", None)
-            if request.transport is not None:
-                request.transport.abort()
-            return web.Response()
+            return None
         if isinstance(answer, Garbage):
             self.calls.end(entry, "Garbage", answer.status)
             return web.Response(status=answer.status, text=answer.text, content_type="text/html")
@@ -131,7 +138,7 @@ class Simulator:
             raise
         self._nonces.claim(entry.access_key_id, entry.nonce, self._wall())
         self._admit(credential, entry.action)
-        call = Call(self.state, entry.ali_uid, entry.params, round(plan.lag * SECOND))
+        call = Call(self.state, entry.ali_uid, entry.params, round(plan.lag * SECOND), plan.failing)
         if plan.late is not None:
             self._do_later(plan.late, operation, call, entry)
             raise ConnectionCut
