@@ -128,6 +128,12 @@ class Calls:
 
     # Calls.
 
+    def _news(self, s: State, before: State) -> State:
+        """After a call that changes executions the next list tells of them again."""
+        if s.jobs == before.jobs:
+            return s
+        return s._replace(procs=tuple(proc._replace(told=()) for proc in s.procs))
+
     def execute(self, s: State, step: Step, *, late: bool, uid: str = "") -> tuple[State, Result]:
         """ESA does it. `late`: after the deadline, which excuses that it is done twice. `uid`: for which resource."""
         s = s._replace(broken=s.broken or self._stranger(s, step, uid or self.m.objs[s.obj].uid))
@@ -137,14 +143,16 @@ class Calls:
             case Create():
                 return self._create(s, step, late=late)
             case Open():
-                return self.open(s, step, late=late)
+                after, opened = self.open(s, step, late=late)
+                return self._news(after, s), opened
             case Do(command):
                 jobs, run = account.carry_out(s.jobs, command, wall_of(s.epoch))
                 excuses = s.truth.excuses
                 if late and jobs != s.jobs:
                     excuses = "".join(sorted({*excuses, "f"}))
                 shown = account.shown(run, wall_of(s.epoch)) if run is not None else None
-                return s._replace(jobs=jobs, truth=s.truth._replace(excuses=excuses)), Done(shown)
+                after = s._replace(jobs=jobs, truth=s.truth._replace(excuses=excuses))
+                return self._news(after, s), Done(shown)
             case _:
                 raise AssertionError(step)
 
@@ -217,6 +225,10 @@ class Calls:
                 return "a scheduled time before the schedule was changed is made"
         return ""
 
+    def _lag(self, there: int) -> int:
+        """For how long lists hide what is new: where they may do so for ever, not the third one."""
+        return 0 if self.scope.endless_lag and there > 1 else self.scope.lag
+
     def _create(self, s: State, step: Create, *, late: bool) -> tuple[State, Result]:
         uid = self.m.objs[s.obj].uid
         if self.scope.room and sum(self.is_ours(job.name, uid) for job in s.jobs) >= self.scope.room:
@@ -225,7 +237,7 @@ class Calls:
         asks = tuple(ask._replace(jobs=tuple(each for each in ask.jobs if each != job_id)) for ask in s.truth.asks)
         s = s._replace(truth=s.truth._replace(asks=asks))
         truth, broken = self._serve(s, step.intent.tokens, job_id, late=late)
-        jobs = account.create(s.jobs, step.new, job_id, self.scope.lag)
+        jobs = account.create(s.jobs, step.new, job_id, self._lag(len(s.jobs) - len(self.scope.jobs) - 2))
         made = account.find(jobs, job_id)
         assert made is not None
         after = s._replace(jobs=jobs, truth=truth, broken=s.broken or broken)
@@ -256,14 +268,14 @@ class Calls:
         for sent in wanted:
             run_id = fresh_name(frozenset(used), "E")
             used.add(run_id)
-            runs.append(Run(run_id, sent, hidden=self.scope.lag))
+            runs.append(Run(run_id, sent, hidden=self._lag(len(job.runs))))
             if sent.interval_seconds in on_reset:  # one that is opened on another job, or later, ends as before
                 truth = truth._replace(ends=tuple(sorted({*truth.ends, sent.end})))
         twins = max((sum(spec == other for other in self._twin_keys(s)) for spec in self._twin_keys(s)), default=1)
         all_sent = [run.sent for run in job.runs] + wanted
         if late:
             truth = truth._replace(excuses="".join(sorted({*truth.excuses, "a"})))
-        elif any(all_sent.count(sent) > twins for sent in wanted) and not truth.excuses:
+        elif any(all_sent.count(sent) > twins for sent in wanted) and set(truth.excuses) <= {"p", "e"}:
             broken = "a window is opened twice"
         jobs = account.open_runs(s.jobs, job, tuple(runs))
         after = s._replace(jobs=jobs, truth=truth, broken=s.broken or broken)

@@ -175,7 +175,8 @@ class Disturbed(Moves):
             yield Move("calls and crashes", p, self._crash(self._spend(s, "crash")._replace(wire=wire), p))
         if left.partial and isinstance(step, Open):
             for sent_run in sorted(set(step.wanted), key=repr):
-                after, result = self.open(self._spend(s, "partial"), step, late=False, refused=(sent_run,))
+                spent = self._excused(self._spend(s, "partial"), "p")  # the next reset does not wait for a refused one
+                after, result = self.open(spent, step, late=False, refused=(sent_run,))
                 yield Move("calls, one window is refused", p, self._on(after, p, ("returned", result)))
 
 

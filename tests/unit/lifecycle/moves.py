@@ -224,7 +224,7 @@ class Moves(Calls):
     def _misfits(self, s: State, job: ListedJob) -> tuple[object, ...]:
         """The executions of the job, if they are not what the status says."""
         entries = self.m.objs[s.obj].recorded.windows
-        if not any(entry.live for entry in entries):
+        if not any(entry.lasting for entry in entries):
             return ()
         there = account.find(s.jobs, job.id)
         runs = account.executions(there, wall_of(s.epoch)) if there is not None else ()

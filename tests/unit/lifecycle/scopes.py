@@ -90,6 +90,7 @@ def windows(text: str, *specs: WindowSpec) -> Edit:
 
 LAUNCH, TWIN, NOW, EACH = between("launch", 0, 1), between("twin", 0, 1), lasting("now"), lasting("each", 62, on_reset=True)
 LATER, DENSER = between("launch", 1, 2), between("launch", 0, 1, 70)
+ADD = windows("launch", LAUNCH)
 DENSER_WINDOW = windows("denser", DENSER)
 LONG = between("long", 0, 4, 63)
 ONE, TWO = Obj(windows=(LAUNCH,)), Obj(windows=(LAUNCH, TWIN))
@@ -173,7 +174,34 @@ TWO_PROCESSES = (
     Scope("lease: schedule", left=Left(crash=1, pause=1, epoch=1), obj=NIGHTLY, settled=True, owners=2, lease=1),
 )
 
-SCOPES = JOB + MORE_JOB + WINDOWS + ON_RESET + SUSPENSION + SCHEDULE + TWO_PROCESSES
+WINDOWS_MORE = (
+    Scope("windows: lost and late writes", left=Left(crash=1, lose=1, write_lost=1, touch=1), obj=ONE, settled=False),
+    Scope("windows: late writes", left=Left(crash=1, late_write=1), obj=ONE),
+    Scope("windows: refused, questions fail", left=Left(refuse=1, ask_fails=1, crash=1, epoch=1), obj=ONE),
+    Scope("windows: unbounded network", left=Left(crash=1, lose=1), obj=ONE, unbounded=True),
+    Scope("windows: lists that lag for ever", ((ADD,),), Left(crash=1), settled=True, lag=1, endless_lag=True),
+    Scope("windows: console and lost answers", left=Left(lose=1, run_gone=1, run_changed=1), obj=ONE, settled=True),
+    Scope("windows: the job is deleted", left=Left(crash=1, lose=1, job_gone=1), obj=ONE, settled=True),
+    Scope("windows: replaced twice, list lag", ((B, C),), Left(crash=1), Obj(windows=(LONG,)), settled=True, lag=1),
+    Scope("windows: replaced and suspended", ((B,), (SUSPEND, RESUME)), Left(crash=1), Obj(windows=(LONG,)), settled=True, begun=True),
+    Scope("windows: replaced, delete first", ((B,),), Left(crash=1, lose=1), Obj(windows=(LONG,), delete_first=True), settled=True, begun=True),
+    Scope("windows: the status is wiped", ((WIPE,),), Left(crash=1, lose=1), Obj(windows=(LONG, NOW)), settled=True),
+    Scope("windows: adopted, the status is wiped", ((WIPE,),), Left(crash=1, lose=1), ADOPTS._replace(windows=(LONG,)), settled=True, jobs=(ADOPTED,)),
+    Scope("windows: adopted, deleted, suspended", ((SUSPEND, DELETE),), Left(crash=1, lose=1, epoch=1), ADOPTS._replace(windows=(LONG,)), settled=True, jobs=(ADOPTED,)),
+    Scope("onReset: adopted, the status is wiped", ((T1,), (WIPE,)), Left(crash=1), ADOPTS._replace(windows=(EACH,)), settled=True, jobs=(ADOPTED,)),
+    Scope("onReset: lost writes", ((T1, T2),), Left(crash=1, write_lost=1), Obj(windows=(EACH,)), settled=True),
+    Scope("onReset: list lag", ((T1, T2),), Left(crash=1, lose=1), Obj(windows=(EACH,)), settled=True, lag=1),
+    Scope("onReset: success in part", ((T1, T2),), Left(crash=1, partial=1), Obj(windows=(EACH, LONG)), settled=True),
+    Scope("onReset: suspended", ((T1, T2), (SUSPEND, RESUME)), Left(epoch=1), Obj(windows=(EACH,)), settled=True),
+    Scope("onReset: the schedule", left=Left(crash=1, lose=1, epoch=2), obj=NIGHTLY._replace(windows=(EACH,)), settled=True),
+    Scope("suspend: unbounded network", ((SUSPEND, RESUME),), Left(crash=1, lose=1), Obj(windows=(LONG,)), settled=True, begun=True, unbounded=True),
+    Scope("suspend: lost writes", ((SUSPEND, RESUME),), Left(crash=1, write_lost=1), Obj(windows=(LONG,)), settled=True, begun=True),
+    Scope("suspend: list lag", ((SUSPEND, RESUME),), Left(crash=1, lose=1), Obj(windows=(LONG,)), lag=1),
+    Scope("suspend: twice", ((SUSPEND, RESUME, SUSPEND, RESUME),), Left(crash=1), Obj(windows=(LONG,)), settled=True, begun=True),
+    Scope("suspend: deleted", ((SUSPEND,), (DELETE,)), Left(crash=1, lose=1), Obj(windows=(LONG,)), settled=True, begun=True),
+)
+
+SCOPES = WINDOWS_MORE + JOB + MORE_JOB + WINDOWS + ON_RESET + SUSPENSION + SCHEDULE + TWO_PROCESSES
 LARGE: tuple[Scope, ...] = (
     Scope("lease: windows, a crash", left=Left(crash=1, pause=1, lose=1, epoch=1), obj=ONE, owners=2, lease=1),
 )
