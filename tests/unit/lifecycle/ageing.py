@@ -7,11 +7,11 @@ from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from esa_preload_operator.domain.local import Announcing, Attempts, Executions, LocalState, Work
-from esa_preload_operator.domain.steps import Call, Create, Step, Wait, Write
+from esa_preload_operator.domain.steps import Call, Create, Finalizer, Step, Tell, Wait, Write
 from esa_preload_operator.domain.values import Backoff
 from esa_preload_operator.domain.view import View
 from unit.protocol import ageing
-from unit.protocol.ageing import DEADLINE, small
+from unit.protocol.ageing import DEADLINE, old_view, small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +37,10 @@ def shift(memory: LocalState, ticks: int) -> LocalState:
     if isinstance(memory.call, Announcing):
         memory = replace(memory, call=replace(memory.call, begun=memory.call.begun - ticks))
     work = memory.work
-    moved = {name: getattr(work, name) - ticks for name in _MOMENTS}
-    tried = {name: _sooner(getattr(work, name), ticks) for name in _ATTEMPTS}
-    again = {name: _later(getattr(work, name), ticks) for name in _REPEATED}
-    return replace(memory, work=replace(work, **again, **moved, **tried))
+    moved: dict[str, Any] = {name: getattr(work, name) - ticks for name in _MOMENTS}
+    moved |= {name: _later(getattr(work, name), ticks) for name in _REPEATED}
+    moved |= {name: _sooner(getattr(work, name), ticks) for name in _ATTEMPTS}
+    return replace(memory, work=replace(work, **moved))
 
 
 def _sooner(attempts: Attempts, ticks: int) -> Attempts:
@@ -61,13 +61,13 @@ def canonical(memory: LocalState) -> LocalState:
 
 
 def _canonical(work: Work) -> Work:
-    moments = {name: NEVER if (at := getattr(work, name)) <= -QUIET else at for name in _MOMENTS}
-    tried = {name: _recent(getattr(work, name)) for name in _ATTEMPTS}
-    again = {name: _calm(getattr(work, name)) for name in _REPEATED}
+    cut: dict[str, Any] = {name: NEVER if (at := getattr(work, name)) <= -QUIET else at for name in _MOMENTS}
+    cut |= {name: _calm(getattr(work, name)) for name in _REPEATED}
+    cut |= {name: _recent(getattr(work, name)) for name in _ATTEMPTS}
     listed = work.executions
     if listed is not None:
         listed = Executions(listed.job_id, tuple(sorted(listed.items, key=lambda one: one.id)), listed.touched)
-    return replace(work, executions=listed, **again, **moments, **tried)
+    return replace(work, executions=listed, **cut)
 
 
 def _calm(backoff: Backoff) -> Backoff:
@@ -86,6 +86,13 @@ def later_step(step: Step, ticks: int) -> Step:
         return replace(step, until=max(0.0, step.until - ticks))
     if isinstance(step, Call | Create):
         return replace(step, not_after=max(-DEADLINE - 1.0, step.not_after - ticks))
+    return step
+
+
+def older_step(step: Step) -> Step:
+    """The same step after the resource has got a newer version."""
+    if isinstance(step, Write | Finalizer | Tell) and step.view.version:
+        return replace(step, view=old_view(step.view))
     return step
 
 

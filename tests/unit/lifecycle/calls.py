@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
-from esa_preload_operator.domain.recorded import Creating
 from esa_preload_operator.domain.steps import (
     Call,
     Create,
@@ -24,16 +23,19 @@ from unit.lifecycle import account
 from unit.lifecycle.account import Job, Run
 from unit.lifecycle.ageing import EPOCH
 from unit.lifecycle.resource import Obj, obj_after
-from unit.lifecycle.world import NOON, Ask, Event, Machine, Proc, Scope, State, Truth, fresh_name, wall_of
-from unit.protocol.parts import NOT_FOUND, Move
+from unit.lifecycle.world import NOON, Ask, Event, Machine, Move, Proc, Scope, State, Truth, fresh_name, wall_of
+from unit.protocol.parts import NOT_FOUND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from esa_preload_operator.domain.esa import NewExecution
+    from esa_preload_operator.domain.recorded import Creating
     from esa_preload_operator.domain.steps import Result
 
-FULL = Problem("InvalidJob.JobCountOfSiteFull", "", ErrorClass.BLOCKED, Reason.QUOTA_EXCEEDED, Delivery.REFUSED, "", 400)
+FULL = Problem(
+    "InvalidJob.JobCountOfSiteFull", "", ErrorClass.BLOCKED, Reason.QUOTA_EXCEEDED, Delivery.REFUSED, "", 400
+)
 
 
 class Calls:
@@ -76,7 +78,9 @@ class Calls:
     def _write(self, s: State, p: int, step: Write | Finalizer) -> Move:
         what = "writes" if isinstance(step, Write) else "changes the finalizer"
         if s.gone:
-            forgot = s.procs[p]._replace(memory=self.m.fresh_memory, step=self.m.rest, news=False, told=(), checked=False)
+            forgot = s.procs[p]._replace(
+                memory=self.m.fresh_memory, step=self.m.rest, news=False, told=(), checked=False
+            )
             return Move(f"{what}: gone", p, self._proc(s, p, forgot))
         if not step.view.version:
             return Move(f"{what}: 409", p, self._on(s, p, ("conflicted",)))
@@ -122,7 +126,8 @@ class Calls:
         for _, token in made:
             ask = next((each for each in truth.asks if each.token == token), None)
             failed = new.reset is not None and new.reset.phase == Phase.FAILED
-            if (ask is None or new.job not in ask.jobs) and not failed:
+            wiped = "c" in s.truth.excuses and ask is not None and ask.jobs  # there may be no job for a moment
+            if (ask is None or new.job not in ask.jobs) and not failed and not wiped:
                 return truth, f"{token} counts as handled without a reset after it was set"
         return truth, ""
 
@@ -160,21 +165,20 @@ class Calls:
         """Say whether a call is about somebody else's job."""
         obj = self.m.objs[s.obj]
         touched: Job | None = None
-        if isinstance(step, Call):
-            touched = account.find(s.jobs, step.intent.job_id)
-        elif isinstance(step, Open):
-            touched = account.find(s.jobs, step.job_id)
-        elif isinstance(step, Do) and isinstance(step.command, DeleteJob):
-            touched = account.find(s.jobs, step.command.job_id)
-            if touched is not None and obj.adopts == touched.id:
-                return "an adopted job is deleted"
-            if touched is not None and obj.recorded.job_id == touched.id and not obj.deleting:
-                return "the job of the resource is deleted"
-        elif isinstance(step, Do):
-            found = account.run_of(s.jobs, step.command.id)
-            touched = found[0] if found is not None else None
-            if found is not None and found[1].sent.interval_seconds >= STRANGERS:
-                return "a stranger's execution is touched"
+        match step:
+            case Call(intent):
+                touched = account.find(s.jobs, intent.job_id)
+            case Open(job_id):
+                touched = account.find(s.jobs, job_id)
+            case Do(DeleteJob(job_id)):
+                touched = account.find(s.jobs, job_id)
+                if touched is not None and obj.job == job_id and not (obj.deleting and obj.source):
+                    return "the job of the resource is deleted"
+            case Do(command) if not isinstance(command, DeleteJob):
+                found = account.run_of(s.jobs, command.id)
+                touched = found[0] if found is not None else None
+                if found is not None and found[1].sent.interval_seconds >= STRANGERS:
+                    return "a stranger's execution is touched"
         if touched is None or touched.id == obj.adopts or self.is_ours(touched.name, uid):
             return ""
         return "a stranger's job is touched"

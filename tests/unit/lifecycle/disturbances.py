@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esa_preload_operator.domain.steps import Ask, Call, Create, Do, Open, UpdateExecution, Write
 from esa_preload_operator.domain.esa import ExecutionChange
+from esa_preload_operator.domain.steps import Ask, Call, Create, Do, Open, UpdateExecution, Write
 from unit.lifecycle import account
-from unit.lifecycle.ageing import DEADLINE
 from unit.lifecycle.moves import Moves
 from unit.lifecycle.resource import UIDS, Obj
 from unit.lifecycle.world import Ask as Request
-from unit.lifecycle.world import Edit, Message, Proc, State, wall_of
-from unit.protocol.parts import LOST, THROTTLED, Move
+from unit.lifecycle.world import Edit, Message, Move, Proc, State, wall_of
+from unit.protocol.ageing import DEADLINE
+from unit.protocol.parts import LOST, THROTTLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,19 +11,15 @@ import time
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3] / "operator")]
 
-from unit.lifecycle.ageing import QUIET
 from unit.lifecycle.account import Job
+from unit.lifecycle.ageing import QUIET
 from unit.lifecycle.promises import Promised
-from unit.lifecycle.world import Machine, Proc, Rulebook, Scope, State
 from unit.lifecycle.words import words
-
-if TYPE_CHECKING:
-    from unit.protocol.parts import Move
+from unit.lifecycle.world import Machine, Move, Proc, Rulebook, Scope, State
 
 STRANGERS = (Job("J8", "p-0000000f-0000000f", "S"), Job("J9", "p-aaaaaaaa-1", "S"))
 """Jobs of another resource and of a person, whose names begin like ours."""
@@ -176,7 +172,8 @@ class Explorer:
 def _jobs(s: State) -> str:
     mine = [job for job in s.jobs if job not in STRANGERS]
     return ", ".join(
-        f"{job.id}={job.text}:{job.url}" + "".join(f" {run.id}{'!' if run.stopped else ''}" for run in job.runs) for job in mine
+        f"{job.id}={job.text}:{job.url}" + "".join(f" {run.id}{'!' if run.stopped else ''}" for run in job.runs)
+        for job in mine
     )
 
 

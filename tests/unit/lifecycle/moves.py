@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from esa_preload_operator.domain.esa import ListedJob
 from esa_preload_operator.domain.executions import identity_of
 from esa_preload_operator.domain.removal import surplus_of
 from esa_preload_operator.domain.status import facts, merged
@@ -35,12 +34,13 @@ from esa_preload_operator.domain.steps import (
 from unit.lifecycle import account
 from unit.lifecycle.ageing import LONG, QUIET
 from unit.lifecycle.calls import Calls
-from unit.lifecycle.world import Proc, State, fresh_number, wall_of
-from unit.protocol.parts import NOT_FOUND, UNSENT, Move
+from unit.lifecycle.world import Move, Proc, State, fresh_number, wall_of
+from unit.protocol.parts import NOT_FOUND, UNSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from esa_preload_operator.domain.esa import ListedJob
     from esa_preload_operator.domain.steps import Result
     from unit.lifecycle.account import Account, Job
 
@@ -83,7 +83,12 @@ class Moves(Calls):
                 yield Move("takes the lease", p, self._proc(s, p, self._started(proc)))
             elif proc.alive and not proc.paused and 0 < proc.lease < self.scope.lease:
                 yield Move("renews the lease", p, self._proc(s, p, proc._replace(lease=self.scope.lease)))
-            elif proc.alive and not proc.paused and not self._leads(proc) and not isinstance(self.m.steps[proc.step], _SENT):
+            elif (
+                proc.alive
+                and not proc.paused
+                and not self._leads(proc)
+                and not isinstance(self.m.steps[proc.step], _SENT)
+            ):
                 yield Move("exits without the lease", p, self._proc(s, p, self._stopped(proc)))
 
     def _started(self, proc: Proc) -> Proc:
@@ -110,7 +115,7 @@ class Moves(Calls):
             yield Move("tells people", p, self._on(s, p, ("observed", self.m.views.id(step.view), False)))
         elif isinstance(step, Ask):
             yield Move("asks", p, self._ask(s, p, step))
-        elif isinstance(step, Wait) and (proc.news or step.until == 0.0):
+        elif proc.news or step.until == 0.0:
             yield Move("takes a turn", p, self._observe(s, p, fresh=False))
 
     def _forgot(self, proc: Proc) -> Proc:
@@ -168,7 +173,9 @@ class Moves(Calls):
     def _lists_catch_up(self, s: State) -> Iterator[Move]:
         for job in s.jobs:
             if job.hidden:
-                yield Move(f"lists show {job.id}", -1, s._replace(jobs=account.with_job(s.jobs, job._replace(hidden=0))))
+                yield Move(
+                    f"lists show {job.id}", -1, s._replace(jobs=account.with_job(s.jobs, job._replace(hidden=0)))
+                )
             for run in job.runs:
                 if run.hidden:
                     jobs = account.with_run(s.jobs, job, run._replace(hidden=0))
@@ -269,7 +276,7 @@ class Moves(Calls):
 
 
 def _hidden(jobs: Account) -> list[int]:
-    return [each.hidden for job in jobs for each in (job, *job.runs)]
+    return [job.hidden for job in jobs] + [run.hidden for job in jobs for run in job.runs]
 
 
 def _seen_sooner(job: Job, ticks: int) -> Job:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from esa_preload_operator.domain import create, identity, plan, removal, work
+from esa_preload_operator.domain import create, identity, plan, removal, reset_writes, work
 from esa_preload_operator.domain.call import recover as recover_reset
-from esa_preload_operator.domain.conditions import Finding
-from esa_preload_operator.domain.local import Announcing, Attempts, Creates, LocalState, Storing
-from esa_preload_operator.domain.recorded import Recorded
-from esa_preload_operator.domain.steps import Create, Finalizer, Input, Observed, Step, Stored, Write
+from esa_preload_operator.domain.local import (
+    Announcing,
+    Attempts,
+    Creates,
+    Finalizing,
+    LocalState,
+    Made,
+    Storing,
+    settled,
+)
+from esa_preload_operator.domain.steps import Create, Finalizer, Input, ListSite, Observed, Step, Stored, Write
 from esa_preload_operator.domain.tokens import handled_after
 from esa_preload_operator.domain.values import Moment, Phase, ResetState, Rules
 from esa_preload_operator.resources.job import FINALIZER
 from unit.lifecycle.world import Rulebook, changed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from types import ModuleType
 
     from esa_preload_operator.domain.errors import Problem
     from esa_preload_operator.domain.view import View
     from esa_preload_operator.domain.work import Asked
 
 Next = tuple[LocalState, Step]
-Advance = "Callable[[LocalState, Input, Moment, Rules], Next]"
 NEVER = float("-inf")
 
 
@@ -67,7 +72,7 @@ def _no_intent(memory: LocalState, happened: Input, now: Moment, rules: Rules) -
 
 def _store_without_intent(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> Asked:
     made = local.call
-    if isinstance(made, create.Made) and not view.deleting and view.recorded.job_id in {"", _replaced(local)}:
+    if isinstance(made, Made) and not view.deleting and view.recorded.job_id in {"", _replaced(local)}:
         view = replace(view, recorded=replace(view.recorded, creating=made.intent))
     return create.store_answer(local, view, now, rules, fresh)
 
@@ -99,7 +104,7 @@ def _before_finalizer(memory: LocalState, happened: Input, now: Moment, rules: R
     after, step = plan.advance(memory, happened, now, rules)
     view = happened.view if isinstance(happened, Stored) else None
     if view is not None and view.recorded.job_id and not view.finalized and not view.deleting:
-        return replace(memory, call=plan.Finalizing(view, plan.settled(memory.call))), Finalizer(view, present=True)
+        return replace(memory, call=Finalizing(view, settled(memory.call))), Finalizer(view, present=True)
     return after, step
 
 
@@ -114,7 +119,9 @@ def _retire_unwritten(local: LocalState, view: View, now: Moment, rules: Rules, 
     for job_id in local.work.surplus:
         local, step = removal.remove(local, view, job_id, now)
         return (local, step) if step is not None else (replace(local, work=replace(local.work, surplus=())), None)
-    return removal.remove_retired(local, view, view.recorded.retired[0], now) if view.recorded.retired else (local, None)
+    return (
+        removal.remove_retired(local, view, view.recorded.retired[0], now) if view.recorded.retired else (local, None)
+    )
 
 
 def _own_jobs(view: View) -> removal.OwnJobs | None:
@@ -169,12 +176,12 @@ def _at_once(attempts: Attempts, problem: Problem, now: Moment) -> Attempts:
     return Attempts(problem=problem)
 
 
-def _swapped(old: str, new: object) -> tuple[ModuleType, str, Any]:
-    """The concerns with another one in the place of one."""
+def _swapped(others: dict[str, object]) -> tuple[ModuleType, str, Any]:
+    """The concerns with others in the place of some."""
     found = [f"{c.__module__.rpartition('.')[2]}.{c.__name__}" for c in plan.CONCERNS]
-    assert old in found
+    assert set(others) <= set(found)
     pairs = zip(found, plan.CONCERNS, strict=True)
-    return plan, "CONCERNS", tuple(new if name == old else c for name, c in pairs)
+    return plan, "CONCERNS", tuple(others.get(name, c) for name, c in pairs)
 
 
 def _unquiet(local: LocalState, rules: Rules) -> float:
@@ -188,7 +195,7 @@ def _carries(name: str | None, prefix: str, uid: str) -> bool:
 
 
 def _direct(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
-    swapped = _swapped("removal.retired", _retire_unwritten)[2]
+    swapped = _swapped({"removal.retired": _retire_unwritten})[2]
     left = tuple(c for c in swapped if c is not create.recover)
     with changed(((plan, "CONCERNS", left), (removal, "own_jobs", _OWN_JOBS))):
         return plan.advance(memory, happened, now, rules)
@@ -203,9 +210,10 @@ def _always(step: object, now: float, leads_until: float, wall: float) -> bool:
 
 
 def _let_go_unquiet(local: LocalState, view: View, owned: Any, now: Moment, rules: Rules) -> Asked:
+    del now, rules
     if local.work.absent:
         return local, Finalizer(view, present=False)
-    return work.ask(local, view, removal.ListSite(owned.site_id))
+    return work.ask(local, view, ListSite(owned.site_id))
 
 
 NO_INTENT = Rulebook("a create without an intent", _no_intent)
@@ -218,19 +226,19 @@ LOOKS_AT_ONCE = without_rule("the look before the release does not wait", (remov
 NO_CHECK = Rulebook("no check before the first byte", may_send=_always)
 NO_CHECK_NO_WRITE = Rulebook(
     "surplus is deleted unwritten, and nobody asks who leads",
-    without_rule("", _swapped("removal.retired", _retire_unwritten)).advance,
+    without_rule("", _swapped({"removal.retired": _retire_unwritten})).advance,
     _always,
     heedless=True,
 )
 UNRECORDED = Rulebook("no open create counts, and what is not recorded is deleted unwritten", _direct)
 OLD_LAST = without_rule(
     "the old job is deleted at the end",
-    (plan, "CONCERNS", tuple({create.plan: _create_first, removal.retired: _retired_last}.get(c, c) for c in plan.CONCERNS)),
+    _swapped({"create.plan": _create_first, "removal.retired": _retired_last}),
 )
 PRESENT_TOKENS = Rulebook("the create's outcome records the present tokens", _present_tokens)
 REPLACED_RESET = without_rule(
-    "a reset that was in flight is closed as replaced", _in_order("create.plan"), (plan.call.writes, "hold_open", _closed_as_replaced)
+    "a reset that was in flight is closed as replaced",
+    _in_order("create.plan"),
+    (reset_writes, "hold_open", _closed_as_replaced),
 )
 AT_ONCE = without_rule("what was refused is tried again at once", (work, "failed", _at_once))
-
-__all__ = ["Finding", "Recorded"]

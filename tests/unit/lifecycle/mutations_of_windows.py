@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from esa_preload_operator.domain import entries, executions, plan, scheduling, suspend, windows, work
-from esa_preload_operator.domain.local import Executions, LocalState, Storing, Work
+from esa_preload_operator.domain.local import Executions, LocalState, Storing, Work, settled
 from esa_preload_operator.domain.recorded import RUNNING, STOPPED, WAITING, WindowState
 from esa_preload_operator.domain.schedule import time_of, token_of
 from esa_preload_operator.domain.steps import (
@@ -15,9 +15,9 @@ from esa_preload_operator.domain.steps import (
     ListExecutions,
     Observed,
     StartExecution,
-    Step,
     StopExecution,
     Stored,
+    Tell,
     Write,
 )
 from esa_preload_operator.domain.tokens import SCHEDULE_KEY
@@ -46,7 +46,9 @@ def _by_spec(view: View, listed: Executions, known: Work, wall: float) -> Entrie
     """An execution is looked for as the spec wants the window now."""
     specs = {spec.name: spec for spec in view.windows}
     looked = tuple(
-        entry if entry.id or entry.name not in specs else replace(entry, sent=entries.identity(specs[entry.name], entry, wall))
+        entry
+        if entry.id or entry.name not in specs
+        else replace(entry, sent=entries.identity(specs[entry.name], entry, wall))
         for entry in view.recorded.windows
     )
     return _synced(replace(view, recorded=replace(view.recorded, windows=looked)), listed, known, wall)
@@ -78,7 +80,7 @@ def _windows_later(memory: LocalState, happened: Input, now: Moment, rules: Rule
         return _owing(writing(after, kept), owed=step.recorded.windows), kept
     if isinstance(happened, Stored) and owed:
         write = entries.write_of(happened.view, owed)
-        return replace(after, call=Storing(write, plan.settled(after.call), plan.settled(after.call))), write
+        return replace(after, call=Storing(write, settled(after.call), settled(after.call))), write
     return after, step
 
 
@@ -97,7 +99,9 @@ def _shared(view: View, listed: Executions, known: Work, wall: float) -> Entries
     found = _synced(view, listed, known, wall)
     ids = {entry.sent: entry for entry in found if entry.id}
     return tuple(
-        replace(entry, id=ids[entry.sent].id, state=ids[entry.sent].state) if not entry.id and entry.sent in ids else entry
+        replace(entry, id=ids[entry.sent].id, state=ids[entry.sent].state)
+        if not entry.id and entry.sent in ids
+        else entry
         for entry in found
     )
 
@@ -149,6 +153,7 @@ def _list_at_once(local: LocalState, view: View, now: Moment, rules: Rules) -> A
 
 def _no_double(view: View, listed: Executions) -> Execution | None:
     del view, listed
+    return None
 
 
 # The schedule.
@@ -190,7 +195,7 @@ def _own_write(memory: LocalState, happened: Input, now: Moment, rules: Rules) -
         view = happened.view
         handled = tuple(sorted((dict(view.handled) | {SCHEDULE_KEY: owed}).items()))
         write = Write(view, view.reset, handled, view.newest)
-        return replace(after, call=Storing(write, plan.settled(after.call), plan.settled(after.call))), write
+        return replace(after, call=Storing(write, settled(after.call), settled(after.call))), write
     return after, step
 
 
@@ -201,11 +206,11 @@ def _old_base(schedule: Any, old: float | None, now: float) -> float:
 
 def _skips_written(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
     after, step = plan.advance(memory, happened, now, rules)
-    if isinstance(step, plan.Tell):
+    if isinstance(step, Tell):
         view = step.view
         handled = tuple(sorted((dict(view.handled) | {SCHEDULE_KEY: token_of(now.wall)}).items()))
         write = Write(view, view.reset, handled, view.newest)
-        return replace(after, call=Storing(write, plan.settled(after.call), plan.settled(after.call))), write
+        return replace(after, call=Storing(write, settled(after.call), settled(after.call))), write
     return after, step
 
 
@@ -216,7 +221,7 @@ def _taken_back(memory: LocalState, happened: Input, now: Moment, rules: Rules) 
     if view is not None and base is not None and base > now.wall:
         handled = tuple(sorted((dict(view.handled) | {SCHEDULE_KEY: token_of(now.wall)}).items()))
         write = Write(view, view.reset, handled, view.newest)
-        return replace(memory, call=Storing(write, plan.settled(after.call), plan.settled(after.call))), write
+        return replace(memory, call=Storing(write, settled(after.call), settled(after.call))), write
     return after, step
 
 

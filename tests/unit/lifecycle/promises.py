@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import Reason
-from esa_preload_operator.domain.esa import Execution
-from esa_preload_operator.domain.recorded import MISSED, RUNNING, STOPPED, WAITING
 from esa_preload_operator.domain.schedule import due_time
 from esa_preload_operator.domain.scheduling import with_due
 from esa_preload_operator.domain.steps import Tell, Wait
@@ -16,13 +14,15 @@ from esa_preload_operator.domain.values import OPEN_PHASES
 from unit.lifecycle import account
 from unit.lifecycle.ageing import QUIET
 from unit.lifecycle.disturbances import Disturbed
-from unit.lifecycle.resource import Obj
-from unit.lifecycle.world import AHEAD, Proc, State, wall_of
+from unit.lifecycle.open_windows import faults_of_windows, submitting
+from unit.lifecycle.world import Proc, State, wall_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from unit.lifecycle.account import Job
+    from unit.lifecycle.resource import Obj
+    from unit.lifecycle.world import State
 
 
 class Promised(Disturbed):
@@ -44,26 +44,16 @@ class Promised(Disturbed):
         if self.waits_for_others(s):
             yield "" if self.shown(s) == Reason.QUOTA_EXCEEDED else f"Ready says {self.shown(s)}, not QuotaExceeded"
             return
-        yield from self._about_jobs(s, obj, ours)
+        yield from _about_jobs(obj, ours)
         yield from self._about_requests(s, obj)
         job = account.find(s.jobs, obj.job)
         if job is not None:
-            yield from self._about_windows(s, obj, job)
+            wall, by_others = wall_of(s.epoch), bool({"e", "f"} & set(s.truth.excuses))
+            yield from (submitting if obj.suspended else faults_of_windows)(obj, job, wall, by_others=by_others)
+            yield self._about_resets(s, obj)
         expected = Reason.SUSPENDED if obj.suspended else Reason.READY
         yield "" if self.shown(s) == expected else f"Ready says {self.shown(s)}, not {expected}"
         yield self._restarted(s)
-
-    def _about_jobs(self, s: State, obj: Obj, ours: list[Job]) -> Iterator[str]:
-        recorded = obj.recorded
-        if not obj.adopts:
-            if [job.id for job in ours] != [recorded.job_id] and not (obj.suspended and not ours):
-                yield f"{len(ours)} jobs at rest, the status says {recorded.job_id or 'none'}"
-            yield "an id to delete at rest" if recorded.retired else ""
-            yield "an open create at rest" if recorded.creating is not None and not obj.suspended else ""
-            if ours and not obj.suspended and ours[0].text != obj.source:
-                yield f"the job is made from {ours[0].text}, the spec says {obj.source}"
-            if ours and recorded.source != f"sha256:{ours[0].text}":
-                yield "the status tells another source than the job was made from"
 
     def _about_requests(self, s: State, obj: Obj) -> Iterator[str]:
         phase = obj.reset.phase if obj.reset is not None else ""
@@ -88,46 +78,11 @@ class Promised(Disturbed):
         served = max((token_time(ask.token) or 0.0 for ask in s.truth.asks if ask.served), default=0.0)
         return "" if due is None or served >= due else "a scheduled reset was not made"
 
-    def _about_windows(self, s: State, obj: Obj, job: Job) -> Iterator[str]:
-        wall = wall_of(s.epoch)
-        entries = {entry.name: entry for entry in obj.recorded.windows}
-        specs = {spec.name: spec for spec in obj.windows}
-        runs = {run.id: run for run in job.runs if run.sent.interval_seconds < 900}
-        if obj.suspended:
-            live = [run for run in runs.values() if run.state(wall) in {WAITING, RUNNING}]
-            owned = {entry.id for entry in entries.values()}
-            if any(run.id in owned or not obj.adopts for run in live):
-                yield "a window submits although the resource is suspended"
-            return
-        yield "the status tells of windows that the spec has not" if set(entries) - set(specs) else ""
-        owned = [entry.id for entry in entries.values() if entry.id]
-        yield "one execution serves two windows" if len(owned) != len(set(owned)) else ""
-        extra = [run for run in runs.values() if run.id not in owned]
-        if extra and not obj.adopts:
-            yield "an execution that no window owns"
-        for name, spec in specs.items():
-            entry = entries.get(name)
-            if entry is None:
-                yield f"window {name} is not in the status"
-                continue
-            run = runs.get(entry.id)
-            if run is None:
-                over = entry.sent is not None and entry.sent.end <= wall + (AHEAD if entry.state == MISSED else 0)
-                waits = spec.on_reset and entry.sent is None
-                yield "" if over or waits else f"window {name} is not open"
-                yield f"window {name} has an id without an execution" if entry.id else ""
-                continue
-            state = run.state(wall)
-            if run.sent != entry.sent and state != "finished":
-                yield f"window {name} is recorded with other times than it has"
-            yield f"window {name} is {state}, the status says {entry.state}" if state != entry.state else ""
-            if state == STOPPED and not {"e", "f"} & set(s.truth.excuses):
-                yield f"window {name} stays stopped"
-            yield f"window {name} is marked as stopped" if entry.stopped else ""
-            if not {"finished"} & {state}:
-                yield from _about_spec(name, spec, run)
-        if any(spec.on_reset for spec in obj.windows) and not s.truth.excuses and not self.scope.left.epoch:
-            yield "" if len(s.truth.ends) == s.truth.resets else f"{s.truth.resets} resets, {len(s.truth.ends)} windows opened"
+    def _about_resets(self, s: State, obj: Obj) -> str:
+        if s.truth.excuses or self.scope.left.epoch or not any(spec.on_reset for spec in obj.windows):
+            return ""
+        opened, resets = len(s.truth.ends), s.truth.resets
+        return "" if opened == resets or obj.suspended else f"{resets} resets, {opened} windows opened"
 
     def waits_for_others(self, s: State) -> bool:
         """May it go on trying for ever, since only somebody else can change that?"""
@@ -152,16 +107,15 @@ class Promised(Disturbed):
         return "" if isinstance(did, Wait | Tell) else f"a process that starts at rest does {type(did).__name__}"
 
 
-def _about_spec(name: str, spec: object, run: account.Run) -> Iterator[str]:
-    from esa_preload_operator.domain.spec import WindowSpec  # noqa: PLC0415
-
-    assert isinstance(spec, WindowSpec)
-    sent = run.sent
-    same = sent.interval_seconds == spec.interval_seconds and sent.slice_len == spec.slice_len
-    ends = spec.end is None or int(spec.end.timestamp()) == sent.end
-    lasts = spec.duration is None or int(spec.duration.total_seconds()) == sent.end - sent.start
-    if not (same and ends and (lasts or spec.start is not None)):
-        yield f"window {name} is open with other values than the spec's"
-
-
-__all__ = ["Execution", "Promised"]
+def _about_jobs(obj: Obj, ours: list[Job]) -> Iterator[str]:
+    recorded = obj.recorded
+    if obj.adopts:
+        return
+    if [job.id for job in ours] != [recorded.job_id] and not (obj.suspended and not ours):
+        yield f"{len(ours)} jobs at rest, the status says {recorded.job_id or 'none'}"
+    yield "an id to delete at rest" if recorded.retired else ""
+    yield "an open create at rest" if recorded.creating is not None else ""
+    if ours and not obj.suspended and ours[0].text != obj.source:
+        yield f"the job is made from {ours[0].text}, the spec says {obj.source}"
+    if ours and recorded.source != f"sha256:{ours[0].text}":
+        yield "the status tells another source than the job was made from"

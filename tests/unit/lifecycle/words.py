@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from esa_preload_operator.domain.steps import (
     Ask,
     Call,
@@ -15,6 +17,9 @@ from esa_preload_operator.domain.steps import (
     Wait,
     Write,
 )
+
+if TYPE_CHECKING:
+    from esa_preload_operator.domain.recorded import Recorded, WindowState
 
 
 def words(step: Step) -> str:
@@ -47,20 +52,24 @@ def _written(write: Write) -> str:
         found.append(f"{write.reset.phase} {','.join(token for _, token in write.reset.tokens)}")
     if write.handled != write.view.handled:
         found.append(f"handled {','.join(token for _, token in write.handled)}")
-    old, new = write.view.recorded, write.recorded
-    if new is not None and new != old:
-        if new.job_id != old.job_id:
-            found.append(f"job {new.job_id or 'none'}")
-        if new.creating != old.creating:
-            found.append(f"creating {new.creating.name[-8:].lstrip('0') if new.creating is not None else 'none'}")
-        if new.retired != old.retired:
-            found.append(f"retired {','.join(new.retired) or 'none'}")
-        if new.windows != old.windows:
-            found.append("windows " + " ".join(f"{e.name}={e.id or '-'}/{e.state}{'!' if e.stopped else ''}" for e in new.windows))
-        if new.schedule_seen != old.schedule_seen:
-            found.append("schedule noted")
+    if write.recorded is not None:
+        found += _recorded(write.view.recorded, write.recorded)
     if write.finding is not None:
         found.append(f"says {write.finding.reason}")
-    if not write.view.version:
-        found.append("outdated")
-    return ", ".join(found)
+    return ", ".join(found if write.view.version else [*found, "outdated"])
+
+
+def _recorded(old: Recorded, new: Recorded) -> list[str]:
+    creating = new.creating.name[-8:].lstrip("0") if new.creating is not None else "none"
+    changes = {
+        f"job {new.job_id or 'none'}": new.job_id != old.job_id,
+        f"creating {creating}": new.creating != old.creating,
+        f"retired {','.join(new.retired) or 'none'}": new.retired != old.retired,
+        f"windows {' '.join(map(_window, new.windows))}": new.windows != old.windows,
+        "schedule noted": new.schedule_seen != old.schedule_seen,
+    }
+    return [text for text, changed in changes.items() if changed]
+
+
+def _window(entry: WindowState) -> str:
+    return f"{entry.name}={entry.id or '-'}/{entry.state}{'!' if entry.stopped else ''}"

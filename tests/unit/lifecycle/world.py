@@ -6,14 +6,12 @@ clock counts epochs: it moves when the next bound of a window or of the schedule
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from esa_preload_operator.domain import call, entries, executions, plan, schedule
+from esa_preload_operator.domain import call, cron, entries, executions, plan, schedule
 from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.steps import (
     Call,
@@ -38,16 +36,22 @@ from unit.lifecycle.ageing import (
     later_step,
     mentions,
     next_epoch,
+    older_step,
     shift,
     small_step,
 )
 from unit.lifecycle.resource import Obj, view_of
-from unit.protocol.ageing import GRACE, REPEAT, TIMEOUT, aged, old_view
+from unit.protocol.ageing import GRACE, REPEAT, TIMEOUT, aged
 from unit.protocol.world import Interner
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from types import ModuleType
+
     from esa_preload_operator.domain.view import View
     from unit.lifecycle.account import Account, Job
+
+T = TypeVar("T")
 
 NOON: Final = 1_800_014_400 - 1_800_014_400 % 86_400 + 43_200
 """Epoch seconds of the wall clock in epoch 0: noon, so that a daily schedule is due between two epochs."""
@@ -80,8 +84,8 @@ def changed(places: Iterable[tuple[ModuleType, str, Any]]) -> Iterator[None]:
 _COARSE: Final = (
     (entries, "AHEAD", AHEAD),
     (executions, "AHEAD", AHEAD),
-    (schedule, "latest_time", lru_cache(None)(schedule.latest_time)),
-    (schedule, "time_after", lru_cache(None)(schedule.time_after)),
+    (schedule, "latest_time", lru_cache(None)(cron.latest_time)),
+    (schedule, "time_after", lru_cache(None)(cron.time_after)),
 )
 
 
@@ -233,6 +237,14 @@ class State(NamedTuple):
     broken: str = ""
 
 
+class Move(NamedTuple):
+    """One move by its name, the process that makes it (-1: somebody else), and where it leads."""
+
+    name: str
+    proc: int
+    state: State
+
+
 @dataclass(frozen=True)
 class Rulebook:
     """The planner under exploration; a mutation replaces one of its parts."""
@@ -306,13 +318,7 @@ class Machine:
 
     def older_step(self, number: int) -> int:
         """The same step after the resource has got a newer version."""
-
-        def make() -> int:
-            step = self.steps[number]
-            view = getattr(step, "view", None)
-            return number if view is None else self.steps.id(replace(step, view=old_view(view)))  # type: ignore[call-arg]
-
-        return self._once(("old step", number), make)
+        return self._once(("old step", number), lambda: self.steps.id(older_step(self.steps[number])))
 
     def later_memory(self, number: int, ticks: int) -> int:
         """The same memory some ticks later."""
@@ -336,7 +342,7 @@ class Machine:
         found.append(self._once(("names in object", s.obj), lambda: mentions(view_of(self.objs[s.obj]))))
         return frozenset().union(*found, mentions(s.jobs))
 
-    def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+    def _once(self, key: Hashable, make: Callable[[], T]) -> T:
         known = self._memo.get(key)
         if known is None:
             known = self._memo[key] = make()
