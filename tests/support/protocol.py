@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from esa_preload_operator.domain.cleaning import parse_time
-from esa_preload_operator.domain.conditions import Finding, State, judged, with_urls
+from esa_preload_operator.domain.conditions import Finding, State, judged, with_effective, with_urls
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.local import LocalState
@@ -64,6 +64,8 @@ def after(view: View, write: Write) -> View:
     if write.job is not None:
         told = merged(shown.job, write.job, view.job_id)
         conditions = with_urls(conditions, told, view.generation, "")
+    if write.effective is not None:
+        conditions = with_effective(conditions, write.effective, view.generation, "")
         shown = replace(shown, job=told)
     observed = view.generation if write.finding is not None else view.observed
     last = parse_time(write.reset.finished_at) if made_a_reset(write) and write.reset is not None else view.last_reset

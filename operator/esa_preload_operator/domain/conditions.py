@@ -17,6 +17,7 @@ READY: Final = "Ready"
 RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
 URLS_ACCEPTED: Final = "UrlsAccepted"
+EFFECTIVE: Final = "Effective"
 
 _MAX_MESSAGE: Final = 2048
 
@@ -191,6 +192,26 @@ def newly_rejected(before: Sequence[Condition], after: Sequence[Condition]) -> s
     if new is None or new.status != "False":
         return None
     return None if old is not None and (old.status, old.message) == (new.status, new.message) else new.message
+
+
+NOTHING_OPEN: Final = (
+    "no window of the job waits or runs, so nothing is prefetched: add one to spec.executions, such as one with onReset"
+)
+
+
+def with_effective(conditions: Sequence[Condition], said: str, generation: int, now: str) -> list[Condition]:
+    """Return the conditions with Effective True or False, or without it."""
+    if said == "True":
+        return _put(conditions, EFFECTIVE, "True", Reason.EFFECTIVE, "", generation, now)
+    if said == "False":
+        return _put(conditions, EFFECTIVE, "False", Reason.NO_ACTIVE_EXECUTION, NOTHING_OPEN, generation, now)
+    return [condition for condition in conditions if condition.type != EFFECTIVE]
+
+
+def effective_as_shown(conditions: Sequence[Condition], said: str) -> bool:
+    """Return whether the condition Effective already says so."""
+    condition = find(conditions, EFFECTIVE)
+    return said == (condition.status if condition is not None else "")
 
 
 def rejection_reason(error_info: str) -> Reason:

@@ -201,6 +201,8 @@ class Seen:
     """Why the list of the site fails."""
     site_since: float = 0.0
     """Epoch seconds from which on it has failed."""
+    idle: bool | None = None
+    """Whether a list since the last look or call has shown no execution that submits URLs; None if none has told."""
     changed_at: float = float("-inf")
     """When the job was last looked at, called or stored, on the monotonic clock: older lists tell nothing."""
 

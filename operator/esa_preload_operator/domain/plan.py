@@ -13,6 +13,7 @@ from esa_preload_operator.domain import (
     answers,
     call,
     create,
+    effective,
     removal,
     reset,
     scheduling,
@@ -196,7 +197,8 @@ def _begin_claim(local: LocalState, claim: call.Claim, now: Moment, rules: Rules
 
 def _sealed(write: Write, local: LocalState, rules: Rules) -> Write:
     """Return the write with what the conditions are to say, from the facts as they are once it is stored."""
-    return replace(write, finding=assess(write, local, rules))
+    said = effective.judge(write, idle=local.seen.idle) if not write.view.damaged else None
+    return replace(write, finding=assess(write, local, rules), effective=said)
 
 
 def assess(write: Write, local: LocalState, rules: Rules) -> Finding | None:

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from esa_preload_operator.domain.cleaning import format_time
-from esa_preload_operator.domain.conditions import judged, shows, urls_as_shown, with_urls
+from esa_preload_operator.domain.conditions import (
+    effective_as_shown,
+    judged,
+    shows,
+    urls_as_shown,
+    with_effective,
+    with_urls,
+)
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.recorded import Creating, Recorded, WindowState
 from esa_preload_operator.domain.scheduling import next_reset
@@ -39,6 +46,8 @@ def status_after(write: Write, wall: float) -> dict[str, Any]:
             value = getattr(job, name)
             _put(status, key, value or (0 if value == 0 and name in _SHOWN_AT_ZERO else None))
         status |= {"progress": progress(job), "refreshedAt": now}
+    if write.effective is not None:
+        conditions = with_effective(conditions, write.effective, view.generation, now)
     if write.finding is not None:
         status["observedGeneration"] = view.generation
     status["conditions"] = [item.model_dump(by_alias=True, exclude_none=True) for item in conditions]
@@ -68,6 +77,8 @@ def is_news(write: Write) -> bool:
     if write.decides:
         return True
     if write.finding is not None and not (shows(view.shown.conditions, write.finding) and not _unobserved(view)):
+        return True
+    if write.effective is not None and not effective_as_shown(view.shown.conditions, write.effective):
         return True
     if write.job is None:
         return False

@@ -98,6 +98,8 @@ class Write:
     """It announces a call that may be a second reset."""
     recorded: Recorded | None = None
     """What the status is to record of job and windows; None leaves it as it is."""
+    effective: str | None = None
+    """What the condition Effective is to say; "" takes it away, None leaves it as it is."""
 
     @property
     def decides(self) -> bool:
@@ -247,6 +249,13 @@ class WindowsSuspected:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionsCounted:
+    """The list of the site shows whether the job has an execution that is not known to have ended."""
+
+    idle: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SourceChanged:
     """The ConfigMap with the URLs may hold others now."""
 
@@ -289,6 +298,7 @@ Fact = (
     | SiteListed
     | SurplusListed
     | WindowsSuspected
+    | ExecutionsCounted
     | SourceChanged
     | CredentialsChanged
 )

@@ -13,6 +13,7 @@ from esa_preload_operator.domain.steps import (
     Ask,
     CrdChanged,
     CredentialsChanged,
+    ExecutionsCounted,
     Fact,
     GetJob,
     JobMissing,
@@ -81,6 +82,8 @@ def _learn_of_job(local: LocalState, fact: Fact, *, old: bool) -> LocalState:
             return replace(_at_once(local), seen=replace(seen, problem=None, site=None))
         case WindowsSuspected():
             return replace(local, work=replace(local.work, suspected=True))
+        case ExecutionsCounted(idle) if not old:
+            seen = replace(seen, idle=idle)
         case SurplusListed(job_ids) if not old:
             return replace(local, work=replace(local.work, surplus=job_ids))
     return replace(local, seen=seen)
@@ -89,8 +92,8 @@ def _learn_of_job(local: LocalState, fact: Fact, *, old: bool) -> LocalState:
 def saw(seen: Seen, result: EsaJob | Problem | None, now: Moment) -> Seen:
     """Return what is known after ESA has answered about the job itself; None if the answer is stored elsewhere."""
     if isinstance(result, Problem):
-        return replace(seen, job=None, problem=result, works=False, missing=False, changed_at=now.monotonic)
-    return replace(seen, job=result, works=True, missing=False, problem=None, changed_at=now.monotonic)
+        return replace(seen, job=None, problem=result, works=False, missing=False, idle=None, changed_at=now.monotonic)
+    return replace(seen, job=result, works=True, missing=False, problem=None, idle=None, changed_at=now.monotonic)
 
 
 def stored(seen: Seen, write: Write, now: Moment) -> Seen:

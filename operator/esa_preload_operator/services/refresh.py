@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from esa_preload_operator.domain import effective
 from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import ErrorClass, EsaError, Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob, JobListing, ListedJob
@@ -17,6 +18,7 @@ from esa_preload_operator.domain.removal import OwnJobs, own_jobs
 from esa_preload_operator.domain.retry import retry_delay
 from esa_preload_operator.domain.status import facts, merged
 from esa_preload_operator.domain.steps import (
+    ExecutionsCounted,
     Fact,
     JobMissing,
     JobTold,
@@ -58,6 +60,10 @@ class Member:
     """How many executions the list has shown since that was recorded."""
     unseen: int = 0
     """Lists since the executions were listed last."""
+    idle_count: int | None = None
+    """How many executions the list shows if no window submits URLs; None where that makes no difference."""
+    told_idle: bool = False
+    """The status says that no window submits URLs."""
 
 
 @dataclass(slots=True)
@@ -121,6 +127,7 @@ class Refresher:
         elif member.known != known:
             member.known, member.rounds_left = known, rounds
         member.own = own_jobs(view)
+        member.idle_count, member.told_idle = effective.idle_count(view), effective.shown(view) == "False"
         windows = hash(view.recorded.windows) if any(entry.lasting for entry in view.recorded.windows) else 0
         if member.windows != windows:
             member.windows, member.executions, member.unseen = windows, None, 0
@@ -273,6 +280,10 @@ def _more_news(member: Member, job: ListedJob | None, made: Mapping[str, list[Li
         surplus = member.own.surplus(made.get(member.own.uid[:UID], ()))
         if surplus:
             yield SurplusListed(surplus)
+    if job is not None and job.execution_count is not None and member.idle_count is not None:
+        idle = job.execution_count == member.idle_count
+        if idle != member.told_idle:
+            yield ExecutionsCounted(idle)
     if job is None or not member.windows:
         return
     member.unseen += 1

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from esa_preload_operator.domain.conditions import State, newly_rejected, rejected, shows
+from esa_preload_operator.domain.conditions import (
+    NOTHING_OPEN,
+    State,
+    effective_as_shown,
+    newly_rejected,
+    rejected,
+    shows,
+)
 from esa_preload_operator.domain.errors import (
     ErrorClass,
     ObjectGoneError,
@@ -137,6 +144,8 @@ class Writer:
         elif finding is not None and finding.state in _BAD and not shows(write.view.shown.conditions, finding):
             logger.warning("%s: %s", tracked.ref, finding.message)
             self.events.post(involved, finding.reason, finding.message, warning=True)
+        if write.effective == "False" and not effective_as_shown(write.view.shown.conditions, "False"):
+            self.events.post(involved, Reason.NO_ACTIVE_EXECUTION, NOTHING_OPEN, warning=True)
         if write.job is None:
             return
         before, after = write.view.shown.conditions, view.shown.conditions

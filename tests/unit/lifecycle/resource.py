@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from esa_preload_operator.domain.conditions import judged, with_urls
+from esa_preload_operator.domain.conditions import judged, with_effective, with_urls
 from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.recorded import NOTHING_RECORDED, Recorded
 from esa_preload_operator.domain.source import Content, Kind
@@ -137,6 +137,8 @@ def obj_after(old: Obj, write: Write) -> Obj:
     if write.job is not None:
         told = merged(view.shown.job, write.job, job_id_after(write))
         conditions = with_urls(conditions, told, view.generation, "")
+    if write.effective is not None:
+        conditions = with_effective(conditions, write.effective, view.generation, "")
     return old._replace(
         handled=write.handled,
         newest=write.newest,
