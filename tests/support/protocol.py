@@ -64,9 +64,9 @@ def after(view: View, write: Write) -> View:
     if write.job is not None:
         told = merged(shown.job, write.job, view.job_id)
         conditions = with_urls(conditions, told, view.generation, "")
+        shown = replace(shown, job=told)
     if write.effective is not None:
         conditions = with_effective(conditions, write.effective, view.generation, "")
-        shown = replace(shown, job=told)
     observed = view.generation if write.finding is not None else view.observed
     last = parse_time(write.reset.finished_at) if made_a_reset(write) and write.reset is not None else view.last_reset
     return replace(

@@ -58,6 +58,7 @@ def test_a_namespace_that_has_nothing_in_hand_may_always_begin() -> None:
 def test_beside_others_a_namespace_holds_as_many_as_the_api_server_serves_quickly() -> None:
     shares = Shares(16, Clock())
     shares.written("busy", 0.003)
+    held = 0
     for _ in range(200):
         active(shares, "quiet")
         held = taken(shares, "busy")

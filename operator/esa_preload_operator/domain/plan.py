@@ -210,7 +210,12 @@ def assess(write: Write, local: LocalState, rules: Rules) -> Finding | None:
     ready = works is not None and works.state is State.READY
     about_reset = reset.finding(view, works=ready)
     found = [about_reset, works] if ready else [works, about_reset]  # of a job that works the last request is told
-    found += [create.finding(local, view), windows.finding(local, view), removal.finding(local, view), suspend.finding(view)]
+    found += [
+        create.finding(local, view),
+        windows.finding(local, view),
+        removal.finding(local, view),
+        suspend.finding(view),
+    ]
     decided = worst([*_obstacles(local, view, rules), *(finding for finding in found if finding is not None)])
     if works is None and decided is not None and decided.state in _GOOD:
         return None

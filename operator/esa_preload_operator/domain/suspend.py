@@ -8,7 +8,7 @@ from esa_preload_operator.domain.conditions import Finding, State
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.local import NO_ATTEMPTS, Executions, LocalState
 from esa_preload_operator.domain.recorded import PENDING, REFUSED, RUNNING, WAITING, WindowState
-from esa_preload_operator.domain.steps import DeleteExecution, ListExecutions, StopExecution
+from esa_preload_operator.domain.steps import DeleteExecution, StopExecution
 from esa_preload_operator.domain.values import Moment, Phase, Rules
 from esa_preload_operator.domain.view import View, requested
 from esa_preload_operator.domain.work import Asked
