@@ -49,9 +49,9 @@ class Explorer:
         self.moves = Promised(scope, self.machine)
         self.found = Found(scope.name)
         self._most = most
-        start = self._start(scope)
-        self._numbers = {start: 0}
-        self._states = [start]
+        self.start = self._start(scope)
+        self._numbers = {self.start: 0}
+        self._states = [self.start]
         self._parents = array("q", [-1])
         self._fair = array("q")
         self._names: list[tuple[str, int]] = [("start", -1)]

@@ -144,7 +144,7 @@ def obj_after(old: Obj, write: Write) -> Obj:
         newest=write.newest,
         reset=kept(write.reset),
         observed=old.generation if write.finding is not None else old.observed,
-        recorded=replace(recorded, job_id=told.id),  # one field of the status says both
+        recorded=replace(recorded, job_id="" if old.adopts else told.id),  # one field of the status says both
         told=replace(told, request_id=""),
         conditions=tuple(_timeless(item) for item in conditions),
     )
