@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esa_preload_operator.domain.esa import ExecutionChange
-from esa_preload_operator.domain.steps import Ask, Call, Create, Do, Open, UpdateExecution, Write
+from esa_preload_operator.domain.esa import ExecutionChange, JobListing
+from esa_preload_operator.domain.steps import Ask, Call, Create, Do, ListSite, Open, UpdateExecution, Write
 from unit.lifecycle import account
 from unit.lifecycle.moves import Moves
 from unit.lifecycle.resource import UIDS, Obj
@@ -13,6 +13,7 @@ from unit.lifecycle.world import Ask as Request
 from unit.lifecycle.world import Edit, Message, Move, Proc, State, wall_of
 from unit.protocol.ageing import DEADLINE
 from unit.protocol.parts import LOST, THROTTLED
+from unit.protocol.surroundings import DENIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,9 @@ class Disturbed(Moves):
             s = s._replace(gone=False, truth=s.truth._replace(asks=()))
             return self._edit(s, edit.change(new))
         new = edit.change(old)
+        if old.config_map and new == old._replace(source=new.source):  # the ConfigMap alone has changed
+            procs = tuple(proc._replace(heard="") for proc in s.procs)
+            return s._replace(obj=self.m.objs.id(new), procs=procs)
         truth = s.truth
         if new.asked != old.asked:
             known = {ask.token for ask in truth.asks}
@@ -136,7 +140,7 @@ class Disturbed(Moves):
         proc = s.procs[p]
         if self.scope.lease:  # a new start is another candidate
             return self._proc(s, p, self._stopped(proc))
-        again = Proc(True, proc.generation + 1, self.m.fresh_memory, self.m.rest, lease=proc.lease)
+        again = self._started(proc)._replace(lease=proc.lease, heard=self.m.objs[s.obj].source)
         return self._proc(s, p, again)
 
     def _to_step(self, s: State, p: int, proc: Proc) -> Iterator[Move]:
@@ -144,7 +148,10 @@ class Disturbed(Moves):
         if isinstance(step, Write):
             yield from self._to_write(s, p, proc, step)
         elif isinstance(step, Ask) and left.ask_fails:
-            yield Move("asks: 503", p, self._on(self._spend(s, "ask_fails"), p, ("returned", THROTTLED)))
+            failed = self._spend(s, "ask_fails")
+            yield Move("asks: 503", p, self._on(failed, p, ("returned", THROTTLED)))
+            if isinstance(step.query, ListSite):
+                yield Move("the list is incomplete", p, self._on(failed, p, ("returned", _INCOMPLETE)))
         elif isinstance(step, Call | Create | Open | Do) and (proc.checked or not self.scope.split):
             yield from self._to_call(s, p, proc, step)
 
@@ -166,6 +173,8 @@ class Disturbed(Moves):
         left = s.left
         if left.refuse:
             yield Move("is refused", p, self._on(self._spend(s, "refuse"), p, ("returned", THROTTLED)))
+        if left.deny:
+            yield Move("is denied", p, self._on(self._spend(s, "deny"), p, ("returned", DENIED)))
         expires = DEADLINE if not proc.checked or self._may_send(s, proc, step) else 0
         wire = tuple(sorted((*s.wire, Message(proc.step, expires, self.m.memories[proc.memory].uid))))
         if left.lose:
@@ -178,6 +187,9 @@ class Disturbed(Moves):
                 spent = self._excused(self._spend(s, "partial"), "p")  # the next reset does not wait for a refused one
                 after, result = self.open(spent, step, late=False, refused=(sent_run,))
                 yield Move("calls, one window is refused", p, self._on(after, p, ("returned", result)))
+
+
+_INCOMPLETE = JobListing((), complete=False)
 
 
 def _is_wiped(old: Obj, new: Obj) -> bool:

@@ -14,6 +14,10 @@ def source(text: str) -> Edit:
     return Edit(f"the source becomes {text}", lambda obj: edited(obj, source=text))
 
 
+def listed(text: str) -> Edit:
+    return Edit(f"the ConfigMap lists {text}", lambda obj: obj._replace(source=text))
+
+
 def token(text: str) -> Edit:
     return Edit(f"somebody sets token {text}", lambda obj: asked(obj, text))
 
@@ -55,6 +59,7 @@ LONGER = windows("longer", between("long", 0, 6, 63))
 
 PLAIN, ONE, TWO = Obj(), Obj(windows=(LAUNCH,)), Obj(windows=(LAUNCH, TWIN))
 RUNS, OWES, BOTH = Obj(windows=(LONG,)), Obj(windows=(EACH,)), Obj(windows=(LAUNCH, NOW))
+LISTED = Obj(config_map=True)
 DELETE_FIRST = Obj(delete_first=True)
 ADOPTED = Job("J7", "made by hand", "S")
 ADOPTS = Obj(source="", adopts="J7")

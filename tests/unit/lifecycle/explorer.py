@@ -33,11 +33,14 @@ class Found:
     states: int = 0
     moves: int = 0
     seconds: float = 0.0
+    whole: bool = False
+    """All states were reached."""
     fault: str = ""
     trace: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         line = f"{self.scope:<60}{self.states:>9,} states {self.moves:>10,} moves {self.seconds:6.1f} s"
+        line += "" if self.whole or self.fault else "  (not all)"
         return "\n".join([line, *([f"  {self.fault}:"] if self.fault else []), *(f"    {step}" for step in self.trace)])
 
 
@@ -60,16 +63,15 @@ class Explorer:
         m = self.machine
         first = Proc(True, 0, m.fresh_memory, m.rest, led=0 if scope.new_leader else QUIET, lease=scope.lease)
         later = Proc(not scope.lease, 0, m.fresh_memory, m.rest, led=QUIET)
-        excuses = self.moves.scope.endless_lag and "a"
         state = State(
             obj=m.objs.id(scope.obj),
             jobs=tuple(sorted((*STRANGERS, *scope.jobs))),
-            procs=(first,) + (later,) * (scope.owners - 1),
+            procs=(first._replace(heard=scope.obj.source),) + (later,) * (scope.owners - 1),
             left=scope.left,
             at=(0,) * len(scope.tracks),
         )
-        if excuses:
-            state = state._replace(truth=state.truth._replace(excuses=excuses))
+        if scope.endless_lag:
+            state = state._replace(truth=state.truth._replace(excuses="a"))
         if scope.settled:
             state = self._settled(state)
         return self._settled(self.moves.next_epoch(state)) if scope.begun else state
@@ -86,7 +88,8 @@ class Explorer:
         while number < len(self._states) < self._most and not self.found.fault:
             self._expand(number)
             number += 1
-        if not self.found.fault and number == len(self._states):
+        self.found.whole = number == len(self._states)
+        if not self.found.fault and self.found.whole:
             self._check_ends()
         self.found.states = len(self._states)
         self.found.seconds = time.perf_counter() - begun

@@ -24,6 +24,8 @@ from esa_preload_operator.domain.steps import (
     ListSite,
     Open,
     Read,
+    ReadSource,
+    SourceChanged,
     Step,
     SurplusListed,
     Tell,
@@ -34,6 +36,7 @@ from esa_preload_operator.domain.steps import (
 from unit.lifecycle import account
 from unit.lifecycle.ageing import LONG, QUIET
 from unit.lifecycle.calls import Calls
+from unit.lifecycle.resource import content
 from unit.lifecycle.world import Move, Proc, State, fresh_number, wall_of
 from unit.protocol.parts import NOT_FOUND, UNSENT
 
@@ -80,7 +83,8 @@ class Moves(Calls):
         led = [p for p, proc in enumerate(s.procs) if proc.alive and proc.lease > 0]
         for p, proc in enumerate(s.procs):
             if not led and not proc.alive:
-                yield Move("takes the lease", p, self._proc(s, p, self._started(proc)))
+                started = self._started(proc)._replace(heard=self.m.objs[s.obj].source)
+                yield Move("takes the lease", p, self._proc(s, p, started))
             elif proc.alive and not proc.paused and 0 < proc.lease < self.scope.lease:
                 yield Move("renews the lease", p, self._proc(s, p, proc._replace(lease=self.scope.lease)))
             elif (
@@ -138,8 +142,8 @@ class Moves(Calls):
                 result = account.executions(found, wall_of(s.epoch)) if found is not None else NOT_FOUND
             case Admit():
                 return self._on(s, p, ("returned", Done()), fresh_number(self.m.used(s)))
-            case _:
-                raise AssertionError(step)
+            case ReadSource():
+                result = content(self.m.objs[s.obj].source)
         return self._on(s, p, ("returned", result))
 
     def _send(self, s: State, p: int, proc: Proc, step: Step) -> Move:
@@ -197,7 +201,10 @@ class Moves(Calls):
         obj = self.m.objs[s.obj]
         if s.gone or proc.news or not isinstance(self.m.steps[proc.step], Wait):
             return
-        if not obj.told.id or obj.told.id != obj.job or not obj.told.site_id:
+        if obj.config_map and proc.heard != obj.source:
+            s = self._on(s, p, ("told", SourceChanged(), obj.job))
+            s = self._observe(s, p, fresh=True)
+            yield Move("is told: SourceChanged", p, self._proc(s, p, s.procs[p]._replace(heard=obj.source)))
             return
         facts_now, runs = self._told(s, proc)
         if facts_now:
@@ -210,7 +217,8 @@ class Moves(Calls):
     def _told(self, s: State, proc: Proc) -> tuple[list[Fact], tuple[object, ...]]:
         obj, memory = self.m.objs[s.obj], self.m.memories[proc.memory]
         seen = memory.seen
-        if seen.job_id != obj.job:
+        known = obj.told.id == obj.job != "" and bool(obj.told.site_id)  # only such a resource is followed
+        if not known or seen.job_id != obj.job:
             return [], proc.told
         listed = account.listing(s.jobs).jobs
         found: list[Fact] = []

@@ -8,7 +8,7 @@ from esa_preload_operator.domain.conditions import READY, find
 from esa_preload_operator.domain.errors import Reason
 from esa_preload_operator.domain.schedule import due_time
 from esa_preload_operator.domain.scheduling import with_due
-from esa_preload_operator.domain.steps import Tell, Wait
+from esa_preload_operator.domain.steps import Ask, ReadSource, Tell, Wait
 from esa_preload_operator.domain.tokens import token_time, without
 from esa_preload_operator.domain.values import OPEN_PHASES
 from unit.lifecycle import account
@@ -104,6 +104,10 @@ class Promised(Disturbed):
         fresh = Proc(True, 99, self.m.fresh_memory, self.m.rest, led=QUIET)
         _, step = self.m.advance(fresh, 0, ("observed", self.m.view(s.obj), False), s.epoch + s.skew, 0)
         did = self.m.steps[step]
+        if isinstance(did, Ask) and isinstance(
+            did.query, ReadSource
+        ):  # lists that are referenced are read at the start
+            return ""
         return "" if isinstance(did, Wait | Tell) else f"a process that starts at rest does {type(did).__name__}"
 
 

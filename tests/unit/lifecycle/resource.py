@@ -10,6 +10,7 @@ from esa_preload_operator.domain.esa import EsaJob
 from esa_preload_operator.domain.recorded import NOTHING_RECORDED, Recorded
 from esa_preload_operator.domain.source import Content, Kind
 from esa_preload_operator.domain.spec import (
+    ConfigMapSource,
     DeletionPolicy,
     Owned,
     ReplacePolicy,
@@ -39,6 +40,8 @@ class Obj(NamedTuple):
     uid: str = UIDS[0]
     source: str = "A"
     """The wanted list; "" for a resource that adopts the job `adopts`."""
+    config_map: bool = False
+    """The list stands in a ConfigMap, which processes have to read."""
     adopts: str = ""
     windows: tuple[WindowSpec, ...] = ()
     schedule: ScheduleSpec | None = None
@@ -101,7 +104,7 @@ def view_of(obj: Obj) -> View:
         windows=obj.windows,
         schedule=obj.schedule,
         suspended=obj.suspended,
-        source=content(obj.source) if obj.source else None,
+        source=content(obj.source) if obj.source and not obj.config_map else None,
         recorded=obj.recorded,
         finalizers=(FINALIZER,) if obj.finalized else (),
         shown=Shown(obj.told, conditions=obj.conditions),
@@ -118,7 +121,7 @@ def _owned(obj: Obj) -> Owned | None:
     return Owned(
         SITE,
         PREFIX,
-        UrlSource((obj.source,)),
+        ConfigMapSource("urls", "list.txt") if obj.config_map else UrlSource((obj.source,)),
         ReplacePolicy.DELETE_FIRST if obj.delete_first else ReplacePolicy.CREATE_FIRST,
         DeletionPolicy.RETAIN if obj.retain else DeletionPolicy.DELETE,
     )

@@ -16,6 +16,7 @@ from unit.lifecycle.edits import (
     EACH,
     HASTY,
     LATER,
+    LISTED,
     LONG,
     LONGER,
     NIGHTLY,
@@ -37,6 +38,7 @@ from unit.lifecycle.edits import (
     B,
     C,
     daily,
+    listed,
 )
 from unit.lifecycle.resource import Obj
 from unit.lifecycle.world import Edit, Left, Scope
@@ -101,6 +103,14 @@ JOB = (
     made("wiped: replace", CRASH, (B, WIPE)),
     made("wiped: with a request", CRASH, (WIPE,), (T1,)),
     made("suspend: with requests", FAULTS, PAUSES, (T1, T2)),
+    new("ConfigMap: create", Left(crash=1, lose=1, ask_fails=1), (listed("B"),), obj=LISTED),
+    made("ConfigMap: replace, changed back", FAULTS, (listed("B"), listed("A")), obj=LISTED),
+    made("ConfigMap: with a request", FAULTS, (listed("B"),), (T1,), obj=LISTED),
+    made("ConfigMap: suspended", CRASH, (listed("B"),), PAUSES, (T1,), obj=LISTED),
+    made("refused: replace", Left(crash=1, deny=1, refuse=1), (B,)),
+    made("refused: replace with a request", Left(crash=1, deny=1), (B,), (T1,)),
+    made("refused: deleted", Left(crash=1, deny=1, refuse=1, ask_fails=1), (DELETE,)),
+    made("refused: no room, deleted", Left(crash=1, deny=1), (B, DELETE), room=1),
 )
 WINDOWS = (
     new("windows: crashes, lost and late calls", Left(crash=2, lose=1), obj=BOTH),
@@ -110,6 +120,7 @@ WINDOWS = (
     new("windows: lost writes", Left(crash=1, lose=1, write_lost=1, touch=1), obj=ONE),
     new("windows: late writes", Left(crash=1, late_write=1), obj=ONE),
     new("windows: refused, questions fail", Left(refuse=1, ask_fails=1, crash=1, epoch=1), obj=ONE),
+    made("windows: refused", Left(crash=1, deny=2), (DENSER, NO_WINDOW), obj=ONE),
     new("windows: list lag", Left(crash=1, lose=1, touch=1), obj=BOTH, lag=1),
     new("windows: time passes", Left(crash=1, lose=1, epoch=2), obj=BOTH),
     new("windows: another start", Left(crash=1, epoch=2), (LATER,), obj=ONE),
@@ -159,6 +170,7 @@ SUSPENSION = (
     made("suspend: unbounded network", FAULTS, PAUSES, obj=RUNS, begun=True, unbounded=True),
     made("suspend: lost writes", Left(crash=1, write_lost=1), PAUSES, obj=RUNS, begun=True),
     made("suspend: twice", FAULTS, PAUSES + PAUSES, obj=RUNS, begun=True),
+    made("suspend: refused", Left(crash=1, deny=1, refuse=1), PAUSES, obj=RUNS, begun=True),
     made("suspend: deleted", FAULTS, (SUSPEND,), (DELETE,), obj=RUNS, begun=True),
 )
 SCHEDULE = (

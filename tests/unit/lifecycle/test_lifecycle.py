@@ -14,4 +14,5 @@ def test_whatever_happens_esa_is_in_the_end_as_the_spec_says(scope: Scope, recor
     found = Explorer(scope).run()
     record_property("states", found.states)
 
+    assert found.whole
     assert not found.fault, str(found)

@@ -13,13 +13,13 @@ from esa_preload_operator.domain.view import View, view_of
 from unit.lifecycle import resource
 from unit.lifecycle.edits import ADD_NOW, DENSER, NIGHTLY, RESUME, SUSPEND, T1, T2, B
 from unit.lifecycle.explorer import Explorer
-from unit.lifecycle.resource import Obj
 from unit.lifecycle.scopes import ON_RESET, SCHEDULE, WINDOWS
 from unit.lifecycle.world import Edit, Scope, State, wall_of
 from unit.protocol.ageing import kept
 
 if TYPE_CHECKING:
     from unit.lifecycle.promises import Promised
+    from unit.lifecycle.resource import Obj
 
 EDITS = (T1, B, SUSPEND, DENSER, T2, RESUME, ADD_NOW)
 
@@ -76,7 +76,7 @@ class Compared:
 
 
 @pytest.mark.parametrize(
-    "scope", (WINDOWS[0], WINDOWS[-1], ON_RESET[5], ON_RESET[-2], SCHEDULE[2]), ids=lambda s: s.name
+    "scope", [WINDOWS[0], WINDOWS[-1], ON_RESET[5], ON_RESET[-2], SCHEDULE[2]], ids=lambda s: s.name
 )
 def test_a_status_says_what_the_explorer_keeps_of_it(scope: Scope) -> None:
     compared = Compared(replace(scope, settled=False, obj=scope.obj._replace(schedule=NIGHTLY.schedule)))

@@ -110,6 +110,8 @@ class Left(NamedTuple):
     """Calls whose answer is lost, executed or not, at once or late."""
     refuse: int = 0
     """Calls that ESA refuses for now."""
+    deny: int = 0
+    """Calls that ESA refuses until the account's owner acts."""
     write_lost: int = 0
     late_write: int = 0
     pause: int = 0
@@ -124,6 +126,7 @@ class Left(NamedTuple):
     epoch: int = 0
     """Bounds that the wall clock passes."""
     ask_fails: int = 0
+    """Questions that fail, and lists that change while they are read."""
     behind: int = 0
     """The clock of the processes is an epoch behind for a while."""
     ahead: int = 0
@@ -176,6 +179,8 @@ class Proc(NamedTuple):
     lease: int = 0
     paused: bool = False
     checked: bool = False
+    heard: str = ""
+    """The list of the ConfigMap that the process was told of last."""
     told: tuple[Hashable, ...] = ()
     """What the last list of executions told that did not fit the status."""
 
