@@ -104,9 +104,7 @@ class Promised(Disturbed):
         fresh = Proc(True, 99, self.m.fresh_memory, self.m.rest, led=QUIET)
         _, step = self.m.advance(fresh, 0, ("observed", self.m.view(s.obj), False), s.epoch + s.skew, 0)
         did = self.m.steps[step]
-        if isinstance(did, Ask) and isinstance(
-            did.query, ReadSource
-        ):  # lists that are referenced are read at the start
+        if isinstance(did, Ask) and isinstance(did.query, ReadSource):  # what is referenced is read at the start
             return ""
         return "" if isinstance(did, Wait | Tell) else f"a process that starts at rest does {type(did).__name__}"
 
