@@ -129,6 +129,8 @@ def act(local: LocalState, view: View, listed: Executions, now: Moment) -> Asked
     for pair in pairs:
         if pair.spec is None and pair.execution is None:
             return local, write_of(view, tuple(entry for entry in view.recorded.windows if entry is not pair.entry))
+        if _is_cut_short(pair):  # marked first: if it is wanted again before it is deleted, it is started again
+            return local, write_of(view, changed(view, replace(pair.entry, stopped=True)))
         command = _command(local, pair, now.wall)
         if command is not None:
             return work.do(local, view, command)
@@ -145,6 +147,12 @@ def act(local: LocalState, view: View, listed: Executions, now: Moment) -> Asked
         return _open(local, view, due)
     double = _double(view, listed) if view.owned is not None else None
     return work.do(local, view, DeleteExecution(double.id)) if double is not None else (local, None)
+
+
+def _is_cut_short(pair: _Pair) -> bool:
+    """Return whether an execution is about to be stopped because the spec has no such window any more."""
+    running = pair.execution is not None and pair.execution.state == RUNNING
+    return pair.spec is None and running and not pair.entry.stopped
 
 
 def _command(local: LocalState, pair: _Pair, wall: float) -> Command | None:
