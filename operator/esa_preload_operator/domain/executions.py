@@ -102,12 +102,12 @@ def _unopened(entry: WindowState, refusals: Mapping[NewExecution, str], wall: fl
         return entry
     if entry.sent in refusals:
         return replace(entry, state=REFUSED, message=refusals[entry.sent])
-    if entry.sent.end <= wall or _is_too_late(entry.sent, wall):
+    if entry.sent.end <= wall or is_too_late(entry.sent, wall):
         return replace(entry, state=MISSED, message="its end had passed before it was opened")
     return entry if entry.state == REFUSED else replace(entry, state=PENDING, message="")
 
 
-def _is_too_late(sent: NewExecution, wall: float) -> bool:
+def is_too_late(sent: NewExecution, wall: float) -> bool:
     """Return whether a window has begun and would end before it could begin anew."""
     return sent.start <= wall and sent.end <= wall + AHEAD
 

@@ -73,7 +73,8 @@ def _at_rest(local: LocalState, view: View, now: Moment) -> Asked:
     if known.acted:
         known = replace(known, acted=False, repairs=work.again(known.repairs, now, free=2, first=10.0))
     if _is_late(view, now.wall):
-        late = work.late_again(known.windows, now)
+        tried = known.windows if known.refusals else replace(known.windows, problem=None)
+        late = work.late_again(tried, now)
         return replace(local, work=replace(known, executions=None, windows=late)), Wait(late.backoff.not_before)
     if not known.refusals:  # whatever failed on the way here is healed
         known = replace(known, windows=NO_ATTEMPTS)
@@ -94,7 +95,8 @@ def _is_settled(spec: WindowSpec, entry: WindowState, wall: float) -> bool:
     wanted = identity(spec, entry, wall)
     if wanted is None or (wanted.end <= wall and not entry.live):
         return entry.state != PENDING or wanted is None
-    return wanted == entry.sent and (entry.state == MISSED or (bool(entry.id) and entry.state != PENDING))
+    missed = entry.state == MISSED and executions.is_too_late(wanted, wall)  # by a clock that may have been wrong
+    return wanted == entry.sent and (missed or (bool(entry.id) and entry.state != PENDING))
 
 
 def _is_late(view: View, wall: float) -> bool:
