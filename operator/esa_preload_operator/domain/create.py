@@ -120,7 +120,8 @@ def missing(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
     visible_at = max(local.work.made_at, rules.leading_since) + rules.quiet
     if now.monotonic < visible_at:
         return local, Wait(visible_at, exclusive=True)
-    left = replace(recorded, job_id="", source="", windows=entries.without_executions(recorded.windows))
+    left_open = entries.without_executions(recorded.windows, now.wall)
+    left = replace(recorded, job_id="", source="", windows=left_open)
     later = " once spec.suspend is false" if view.suspended else ""
     message = f"ESA job {recorded.job_id} does not exist any more; it is created again{later}"
     local = replace(local, work=replace(local.work, losses=work.again(local.work.losses, now, free=1, first=30.0)))
@@ -154,7 +155,7 @@ def _prepare(local: LocalState, view: View, owned: Owned, source: Content, now: 
     """Do what must be done before the intent: give up the old job if it is to go first, finalizer, text, turn."""
     recorded = view.recorded
     if recorded.job_id and owned.replace_policy is ReplacePolicy.DELETE_FIRST:
-        return local, _write(view, _given_up(recorded))
+        return local, _write(view, _given_up(recorded, now.wall))
     if not view.finalized and not view.keeps_job:
         return local, Finalizer(view, present=True)
     if not source.text:
@@ -162,9 +163,9 @@ def _prepare(local: LocalState, view: View, owned: Owned, source: Content, now: 
     return work.ask(local, view, Admit())
 
 
-def _given_up(recorded: Recorded) -> Recorded:
+def _given_up(recorded: Recorded, wall: float) -> Recorded:
     retired = (*recorded.retired, recorded.job_id)
-    kept = entries.without_executions(recorded.windows)
+    kept = entries.without_executions(recorded.windows, wall)
     return replace(recorded, job_id="", source="", retired=retired, windows=kept)
 
 

@@ -64,15 +64,24 @@ def on_reset(view: View, now: Moment) -> Entries:
 def on_new_job(view: View, now: Moment, *, reset: bool) -> Entries:
     """Return the entries for a job that was just created, on which nothing is open yet."""
     entries = on_reset(view, now) if reset else view.recorded.windows
-    return without_executions(entries)
+    return without_executions(entries, now.wall)
 
 
-def without_executions(entries: Entries) -> Entries:
-    """Return the entries of a job that has no executions: those that have ended stay as they are."""
+def without_executions(entries: Entries, wall: float) -> Entries:
+    """Return the entries of a job that has no executions: those whose end has passed stay as they are.
+
+    One that has finished early, because all URLs were submitted, is due again for the URLs of another job.
+    """
     return tuple(
-        replace(entry, id="", stopped=False, state=entry.state if entry.state in {*ENDED, MISSED} else PENDING)
+        replace(entry, id="", stopped=False, state=entry.state if _is_over(entry, wall) else PENDING)
         for entry in entries
     )
+
+
+def _is_over(entry: WindowState, wall: float) -> bool:
+    if entry.state == MISSED:
+        return True
+    return entry.state in ENDED and entry.sent is not None and entry.sent.end <= wall
 
 
 def owes_window(view: View, wall: float) -> bool:

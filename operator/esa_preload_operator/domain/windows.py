@@ -7,6 +7,7 @@ from esa_preload_operator.domain.conditions import Finding, State, finding_of
 from esa_preload_operator.domain.entries import identity, owes_window, write_of
 from esa_preload_operator.domain.local import NO_ATTEMPTS, LocalState
 from esa_preload_operator.domain.recorded import (
+    ENDED,
     MISSED,
     PENDING,
     REFUSED,
@@ -30,6 +31,8 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
         return local, None
     listed = local.work.executions
     at_hand = listed is not None and listed.job_id == view.job_id
+    if listed is not None and listed.job_id in view.recorded.retired:
+        return local, None  # that job is being removed; two lists that replace each other would never end
     if not at_hand and not local.work.suspected and _fits(view, now.wall):
         return local, Wait(_next_bound(view, now))
     pause = waits(local, now, rules)
@@ -96,7 +99,8 @@ def _is_settled(spec: WindowSpec, entry: WindowState, wall: float) -> bool:
     if wanted is None or (wanted.end <= wall and not entry.live):
         return entry.state != PENDING or wanted is None
     missed = entry.state == MISSED and executions.is_too_late(wanted, wall)  # by a clock that may have been wrong
-    return wanted == entry.sent and (missed or (bool(entry.id) and entry.state != PENDING))
+    settled = missed or entry.state in ENDED or (bool(entry.id) and entry.state != PENDING)
+    return wanted == entry.sent and settled
 
 
 def _is_late(view: View, wall: float) -> bool:
