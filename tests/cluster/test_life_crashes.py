@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from support.api_proxy import ApiProxy
 from support.crowd import LONG, PATIENT, Crowd, Member, Scenario
-from support.life import FAST, agreed, all_windows, delete, disagreements, edit, is_gone, silent, switch
+from support.life import FAST, agreed, all_windows, delete, edit, silent, switch
 
 if TYPE_CHECKING:
     from support.world import World
@@ -79,24 +79,8 @@ async def _prepared(crowd: Crowd, members: list[Member]) -> None:
 
 
 async def _ended(crowd: Crowd, members: list[Member]) -> None:
-    """Wait until each resource is as its spec says, or gone with its jobs; say which is not."""
-    wrong: list[str] = []
-
-    def look() -> bool:
-        wrong.clear()
-        for member in members:
-            wrong.extend(f"{member}: {complaint}" for complaint in _complaints(crowd, member))
-        return not wrong
-
-    try:
-        await crowd.world.until(look, LONG, every=0.5)
-    except AssertionError:
-        raise AssertionError("\n".join(wrong)) from None
-
-
-def _complaints(crowd: Crowd, member: Member) -> list[str]:
-    if member.name != "delete":
-        return disagreements(crowd.world, member.number)
-    if not is_gone(crowd.world, member.number):
-        return ["is not gone"]
-    return crowd.leftovers(member)
+    """Wait until each resource is as its spec says, or gone with its jobs."""
+    gone = [member for member in members if member.name == "delete"]
+    rest = [member.number for member in members if member not in gone]
+    await agreed(crowd.world, *rest, gone=[member.number for member in gone], timeout=LONG)
+    assert {str(member): crowd.leftovers(member) for member in gone} == {str(member): [] for member in gone}

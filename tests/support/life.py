@@ -147,31 +147,42 @@ def _gone(world: World, number: int) -> set[str]:
     return {word for note in about for word in re.findall(r"\bESA job ([0-9a-f]{24})\b", note)}
 
 
-def disagreements(world: World, number: int = 1, *, stopped_by_hand: bool = False) -> list[str]:
-    """Say in what spec, status and ESA differ."""
-    body = world.get(number)
-    jobs = jobs_of(world, number, uid=body["metadata"]["uid"])
-    made = [call["params"] for call in world.simulator.calls(CREATE)]
+def disagreements(world: World, *numbers: int, stopped_by_hand: bool = False) -> dict[int, list[str]]:
+    """Say in what spec, status and ESA differ about these resources; one that is not there differs in everything."""
+    bodies = {
+        each["metadata"]["name"]: each for each in world.api.call("GET", jobs_path(world.namespace)).body["items"]
+    }
+    jobs = own_jobs(world)
+    made = [call["params"] for call in world.simulator.calls(CREATE)]  # later than the jobs, so that all are there
     texts = {each["Name"]: each.get("UrlList", "") for each in made}
-    return Agreement(body, jobs, texts, time.time(), stopped_by_hand).complaints()
+    found = {}
+    for number in numbers:
+        body = bodies.get(f"j{number}")
+        if body is None:
+            found[number] = ["is not there"]
+            continue
+        prefix = f"{world.namespace}-j{number}-{body['metadata']['uid'][:8]}-"
+        own = [job for job in jobs if job["name"].startswith(prefix)]
+        found[number] = Agreement(body, own, texts, time.time(), stopped_by_hand).complaints()
+    return found
 
 
-async def agreed(world: World, *numbers: int, stopped_by_hand: bool = False, timeout: float = PATIENCE) -> None:
-    """Wait until spec, status and ESA agree about these resources."""
-    said: list[str] = []
+async def agreed(
+    world: World, *numbers: int, stopped_by_hand: bool = False, timeout: float = PATIENCE, gone: Sequence[int] = ()
+) -> None:
+    """Wait until spec, status and ESA agree about these resources, and until others are gone."""
+    said: dict[int, list[str]] = {}
 
     def look() -> bool:
-        said[:] = [
-            f"j{number}: {complaint}"
-            for number in numbers
-            for complaint in disagreements(world, number, stopped_by_hand=stopped_by_hand)
-        ]
-        return not said
+        said.clear()
+        said.update(disagreements(world, *numbers, *gone, stopped_by_hand=stopped_by_hand))
+        return not any(said[each] for each in numbers) and all(said[each] == ["is not there"] for each in gone)
 
     try:
         await world.until(look, timeout, every=0.2)
     except AssertionError as error:
-        raise AssertionError("\n".join([*said, str(error)])) from None
+        wrong = [f"j{number}: {text}" for number, texts in said.items() for text in texts]
+        raise AssertionError("\n".join([*wrong, str(error)])) from None
 
 
 async def silent(world: World, *numbers: int, spare: int) -> None:
@@ -179,6 +190,7 @@ async def silent(world: World, *numbers: int, spare: int) -> None:
 
     `spare` is the number of that other one.
     """
+    await world.until(lambda: all(_numbers_show(world, number) for number in numbers))
     versions = [world.get(number)["metadata"]["resourceVersion"] for number in numbers]
     since = world.simulator.last_call()
     create(world, spare, executions=all_windows())
@@ -187,6 +199,11 @@ async def silent(world: World, *numbers: int, spare: int) -> None:
     await agreed(world, spare)
     assert [world.get(number)["metadata"]["resourceVersion"] for number in numbers] == versions, world.describe()
     assert made_since(world, numbers, since) == []
+
+
+def _numbers_show(world: World, number: int) -> bool:
+    shown, jobs = world.status(number).get("urlSubmitted"), jobs_of(world, number)
+    return all(job["urlSubmitted"] == shown for job in jobs)
 
 
 def made_since(world: World, numbers: Sequence[int], since: int) -> list[tuple[int, str]]:

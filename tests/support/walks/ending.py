@@ -43,7 +43,7 @@ def complaints(walk: Walk) -> list[str]:
     agreement = Agreement(
         walk.body, walk.jobs(walk.uid), walk.texts(), walk.outside.clock.wall(), walk.story.stopped_by_hand
     )
-    return [*found, *agreement.complaints(), *_about_resets(walk)]
+    return [*found, *agreement.complaints(), *_about_numbers(walk), *_about_resets(walk)]
 
 
 def _unrest(walk: Walk, since: float, writes: int) -> Iterator[str]:
@@ -62,6 +62,13 @@ def _orphans(walk: Walk) -> Iterator[str]:
         uid = job["name"].split("-")[-2]
         if uid != alive and uid not in excused:
             yield f"an orphan: {job['name']}"
+
+
+def _about_numbers(walk: Walk) -> Iterator[str]:
+    for job in walk.jobs(walk.uid):
+        shown = walk.status.get("urlSubmitted")
+        if job["id"] == walk.status.get("jobId") and job["urlSubmitted"] != shown:
+            yield f"{job['urlSubmitted']} submitted, {shown} shown"
 
 
 def _about_resets(walk: Walk) -> Iterator[str]:

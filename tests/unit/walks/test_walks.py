@@ -6,38 +6,44 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from support.walks.ending import complaints
 from support.walks.walk import LISTS, Walk
 
-ACTIONS = (
-    "CreateScheduledPreloadJob",
-    "ResetScheduledPreloadJob",
-    "GetScheduledPreloadJob",
-    "ListScheduledPreloadJobs",
+CREATE, RESET, OPEN = "CreateScheduledPreloadJob", "ResetScheduledPreloadJob", "CreateScheduledPreloadExecutions"
+OTHERS = (
     "DeleteScheduledPreloadJob",
-    "CreateScheduledPreloadExecutions",
-    "ListScheduledPreloadExecutions",
+    "StopScheduledPreloadExecution",
+    "StartScheduledPreloadExecution",
     "UpdateScheduledPreloadExecution",
     "DeleteScheduledPreloadExecution",
-    "StartScheduledPreloadExecution",
-    "StopScheduledPreloadExecution",
+    "GetScheduledPreloadJob",
+    "ListScheduledPreloadJobs",
+    "ListScheduledPreloadExecutions",
 )
-FAULTS: tuple[dict[str, Any], ...] = (
+LOSSES: tuple[dict[str, Any], ...] = (
     {"kind": "drop_before"},
     {"kind": "drop_after"},
-    {"kind": "late", "seconds": 14.0},
     {"kind": "late", "seconds": 3.0},
+    {"kind": "late", "seconds": 14.0},
     {"kind": "delay", "seconds": 12.0},
     {"kind": "delay", "seconds": 12.0, "when": "after"},
+)
+"""The answer is lost, and the work is done in time, late, or never."""
+REFUSALS: tuple[dict[str, Any], ...] = (
     {"kind": "throttle"},
     {"kind": "refuse", "status": 503, "code": "ServiceUnavailable"},
     {"kind": "refuse", "status": 403, "code": "NoPermission"},
     {"kind": "refuse", "status": 400, "code": "Strange.New"},
+    {"kind": "partial", "positions": [0]},
 )
-WINDOWS = ("soon", "long", "far", "past", "twin", "now", "nowlong", "each", "eachlong")
+WINDOWS = ("soon", "long", "far", "past", "twin", "twin", "now", "nowlong", "each", "eachlong", "eachlong")
+WRITES = ("fine", "fine", "conflict", "lost", "unanswered", "late")
+POLICIES = (("replacePolicy", "DeleteFirst"), ("replacePolicy", None), ("deletionPolicy", "Retain"))
+INSTANTS = (0.01, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 slots = st.sampled_from(("w1", "w2", "w3"))
+instants = st.sampled_from(INSTANTS)
 
 
 class Walks(RuleBasedStateMachine):
@@ -63,90 +69,91 @@ class Walks(RuleBasedStateMachine):
     def put_a_window(self, slot: str, kind: str, slice_len: int) -> None:
         self.walk.put_window(slot, self.walk.window(kind, slice_len))
 
-    @rule(slot=slots)
-    def take_a_window_away(self, slot: str) -> None:
-        self.walk.put_window(slot, None)
+    @precondition(lambda self: self.walk.spec.get("executions"))
+    @rule(number=st.integers(0, 2))
+    def take_a_window_away(self, number: int) -> None:
+        names = [each["name"] for each in self.walk.spec["executions"]]
+        self.walk.put_window(names[number % len(names)], None)
 
-    @rule(on=st.booleans())
-    def suspend(self, on: bool) -> None:
-        self.walk.edit(suspend=on or None)
+    @rule()
+    def suspend_or_resume(self) -> None:
+        self.walk.edit(suspend=None if self.walk.spec.get("suspend") else True)
 
-    @rule(cron=st.sampled_from((None, "*/10 * * * *", "0 * * * *")))
-    def schedule(self, cron: str | None) -> None:
+    @rule(cron=st.sampled_from(("*/10 * * * *", "0 * * * *")))
+    def schedule_or_not(self, cron: str) -> None:
         self.walk.story.requests += 100  # scheduled ones are not counted
-        self.walk.edit(resetSchedule={"cron": cron} if cron else None)
+        self.walk.edit(resetSchedule=None if "resetSchedule" in self.walk.spec else {"cron": cron})
 
-    @rule(policy=st.sampled_from((None, "CreateFirst", "DeleteFirst")))
-    def change_how_to_replace(self, policy: str | None) -> None:
-        self.walk.edit(replacePolicy=policy)
-
-    @rule(policy=st.sampled_from((None, "Delete", "Retain")))
-    def change_what_deletion_does(self, policy: str | None) -> None:
-        self.walk.edit(deletionPolicy=policy)
+    @rule(policy=st.sampled_from(POLICIES))
+    def change_a_policy(self, policy: tuple[str, str | None]) -> None:
+        self.walk.edit(**dict([policy]))
 
     @rule(token=st.sampled_from(("t1", "t2", "t3", "1800100000", None)))
     def ask_for_a_reset(self, token: str | None) -> None:
         self.walk.ask(token)
 
+    @precondition(lambda self: self.walk.lives)
     @rule()
     def delete(self) -> None:
         self.walk.delete()
 
+    @precondition(lambda self: self.walk.body is None)
     @rule()
     def create(self) -> None:
         self.walk.create()
 
+    @precondition(lambda self: self.walk.lives and not self.walk.story.wiped)
     @rule()
     def wipe_the_status(self) -> None:
         self.walk.wipe()
 
     # --- the console --------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.walk.jobs())
     @rule(number=st.integers(0, 3))
     def delete_a_job_in_the_console(self, number: int) -> None:
         for job in self.walk.jobs()[number : number + 1]:
             self.walk.simulator.state.remove_job(job["id"])
 
-    @rule(number=st.integers(0, 3))
-    def delete_an_execution_in_the_console(self, number: int) -> None:
-        for execution in self.walk.executions()[number : number + 1]:
+    @precondition(lambda self: self.walk.executions())
+    @rule(number=st.integers(0, 3), what=st.sampled_from(("delete", "change", "stop")))
+    def act_on_an_execution_in_the_console(self, number: int, what: str) -> None:
+        found = self.walk.executions()
+        execution = found[number % len(found)]
+        if what == "delete":
             self.walk.simulator.state.remove_execution(execution)
-
-    @rule(number=st.integers(0, 3))
-    def change_an_execution_in_the_console(self, number: int) -> None:
-        for execution in self.walk.executions()[number : number + 1]:
+        elif what == "change":
             execution.slice_len = 3 - execution.slice_len
-
-    @rule(number=st.integers(0, 3))
-    def stop_an_execution_in_the_console(self, number: int) -> None:
-        for execution in self.walk.executions()[number : number + 1]:
-            if execution.status == "running":
-                execution.status = "stopped"
-                self.walk.story.stopped_by_hand = True
+        elif execution.status == "running":
+            execution.status = "stopped"
+            self.walk.story.stopped_by_hand = True
 
     # --- trouble ------------------------------------------------------------------------------------------------
 
-    @rule()
-    def kill_the_process(self) -> None:
+    @rule(seconds=instants)
+    def kill_the_process_in_a_moment(self, seconds: float) -> None:
+        self.walk.turn(seconds)
         self.walk.story.losses += 1
         self.walk.restart()
 
-    @rule(fault=st.sampled_from(FAULTS), action=st.sampled_from(ACTIONS), skip=st.integers(0, 1))
-    def let_calls_fail(self, fault: dict[str, Any], action: str, skip: int) -> None:
-        self.walk.fault(action=action, skip=skip, **fault)
+    @rule(fault=st.sampled_from(LOSSES), action=st.sampled_from((CREATE, RESET, OPEN)))
+    def lose_an_answer(self, fault: dict[str, Any], action: str) -> None:
+        self.walk.fault(action=action, **fault)
 
-    @rule(faults=st.lists(st.sampled_from(("fine", "conflict", "lost", "unanswered", "late")), min_size=1, max_size=4))
+    @rule(fault=st.sampled_from(LOSSES + REFUSALS), action=st.sampled_from((CREATE, RESET, OPEN, *OTHERS)))
+    def let_a_call_fail(self, fault: dict[str, Any], action: str) -> None:
+        self.walk.fault(action=action, **fault)
+
+    @rule(faults=st.lists(st.sampled_from(WRITES), min_size=1, max_size=5))
     def let_writes_fail(self, faults: list[str]) -> None:
         self.walk.story.losses += len(faults)
         self.walk.outside.write_faults[:] = faults
 
-    @rule(seconds=st.sampled_from((0.02, 3.0)))
-    def let_the_watch_lag(self, seconds: float) -> None:
-        self.walk.cluster.watch_delay = seconds
-
-    @rule(seconds=st.sampled_from((5.0, 14.0)))
-    def let_lists_lag(self, seconds: float) -> None:
-        self.walk.fault("lag", seconds=seconds, times=5)
+    @rule(watch=st.sampled_from((0.02, 3.0)), lists=st.sampled_from((0.0, 5.0, 14.0)))
+    def let_watch_and_lists_lag(self, watch: float, lists: float) -> None:
+        self.walk.cluster.watch_delay = watch
+        if lists:
+            self.walk.fault("lag", seconds=lists, times=5)
 
     @rule(room=st.sampled_from((None, 3, 4)))
     def make_room_for(self, room: int | None) -> None:
@@ -154,12 +161,20 @@ class Walks(RuleBasedStateMachine):
 
     # --- time ---------------------------------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from((0.01, 0.03, 0.05, 0.1, 0.3, 1.0, 5.0, 12.0, 16.0, 31.0, 61.0, 300.0, 700.0, 3600.0)))
-    def turn_the_clock(self, seconds: float) -> None:
+    @rule(seconds=instants)
+    def wait_for_a_moment(self, seconds: float) -> None:
         self.walk.turn(seconds)
 
-    @rule(seconds=st.sampled_from((0.01, 0.03, 0.05, 0.1, 0.3, 1.0, 5.0, 12.0, 16.0, 31.0, 61.0, 300.0, 700.0, 3600.0)))
-    def turn_it_again(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from((1.0, 5.0, 12.0, 16.0)))
+    def wait_for_a_while(self, seconds: float) -> None:
+        self.walk.turn(seconds)
+
+    @rule(seconds=st.sampled_from((31.0, 61.0, 61.0, 300.0, 700.0, 3600.0)))
+    def wait_for_long(self, seconds: float) -> None:
+        self.walk.turn(seconds)
+
+    @rule(seconds=st.sampled_from((31.0, 61.0)))
+    def wait_until_it_rests(self, seconds: float) -> None:
         self.walk.turn(seconds)
 
     def teardown(self) -> None:
@@ -172,7 +187,7 @@ class Walks(RuleBasedStateMachine):
 
 Walks.TestCase.settings = settings(
     max_examples=200,
-    stateful_step_count=25,
+    stateful_step_count=40,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
