@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from esa_preload_operator.domain.cleaning import cut
-from esa_preload_operator.resources.job import RESET_KEY, RESET_KEYS
+from esa_preload_operator.resources.names import RESET_KEY, RESET_KEYS
 
 _MAX_KEY: Final = 100
 

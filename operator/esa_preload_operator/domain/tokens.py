@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from esa_preload_operator.resources.job import RESET_KEYS
+from esa_preload_operator.resources.names import RESET_KEYS
 
 Tokens = tuple[tuple[str, str], ...]
 """Annotation keys and tokens, sorted by key: a mapping that can be compared and kept."""

@@ -5,28 +5,49 @@ API server has already judged what users write, perhaps by another version of th
 that a status written by hand can be read as far as possible.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from esa_preload_operator.resources.names import (
+    API_VERSION,
+    CATEGORY,
+    FINALIZER,
+    GROUP,
+    KIND,
+    PLURAL,
+    RESET_KEY,
+    RESET_KEY_PREFIXED,
+    RESET_KEYS,
+    SHORT_NAME,
+    SINGULAR,
+    VERSION,
+)
 from esa_preload_operator.resources.parts import Int32, Int64, Part, Time
 from esa_preload_operator.resources.spec import Spec
 
-GROUP: Final = "esa.preload-operator.io"
-VERSION: Final = "v1alpha1"
-API_VERSION: Final = f"{GROUP}/{VERSION}"
-KIND: Final = "ScheduledPreloadJob"
-PLURAL: Final = "scheduledpreloadjobs"
-SINGULAR: Final = "scheduledpreloadjob"
-SHORT_NAME: Final = "spj"
-CATEGORY: Final = "esa"
-
-RESET_KEY: Final = "resetRequested"
-RESET_KEY_PREFIXED: Final = f"{GROUP}/resetRequested"
-FINALIZER: Final = f"{GROUP}/job"
-"""Keeps a resource until the ESA job that was created for it is deleted."""
-RESET_KEYS: Final = (RESET_KEY, RESET_KEY_PREFIXED)
-"""The annotations that ask for a reset; the short one is for people, the prefixed one for tools."""
+__all__ = [
+    "API_VERSION",
+    "CATEGORY",
+    "FINALIZER",
+    "GROUP",
+    "KIND",
+    "PLURAL",
+    "RESET_KEY",
+    "RESET_KEYS",
+    "RESET_KEY_PREFIXED",
+    "SHORT_NAME",
+    "SINGULAR",
+    "VERSION",
+    "Condition",
+    "CreatingStatus",
+    "ExecutionStatus",
+    "Metadata",
+    "ResetStatus",
+    "ScheduledPreloadJob",
+    "SigningStatus",
+    "Status",
+]
 
 
 class SigningStatus(Part):
