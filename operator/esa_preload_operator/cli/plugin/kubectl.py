@@ -1,0 +1,185 @@
+"""Runs kubectl: the one place that does. Logins, contexts, proxies and impersonation are kubectl's own."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Final
+
+from esa_preload_operator.domain.cleaning import clean_text
+
+PROGRAM: Final = "kubectl"
+_COMPLAINT: Final = re.compile(r"(?i)(error|warning|unable to|the connection|no resources|[EWIF]\d{4} )")
+"""How lines begin that kubectl itself writes; all others are a login's, which must be seen at once."""
+_LONGEST: Final = 2000
+Say = Callable[[str], None]
+
+
+class KubectlError(Exception):
+    """kubectl has failed; the message is what it said, fit to be shown. `output` is what it wrote before."""
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether rights are missing."""
+        return "(Forbidden)" in str(self) or ("cannot " in str(self) and "forbidden" in str(self).lower())
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether what was asked for does not exist."""
+        return "(NotFound)" in str(self) or "doesn't have a resource type" in str(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """kubectl with the options that its user gave; `say` gets what a login wants to be seen."""
+
+    options: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+    running: set["subprocess.Popen[str]"] = field(default_factory=set, repr=False)
+    say: Say = field(default=lambda text: print(text, end="", file=sys.stderr, flush=True))  # noqa: T201 - stderr of a CLI
+
+    def text(self, *words: str, given: str | None = None) -> str:
+        """Run kubectl and return what it wrote.
+
+        Raises:
+            KubectlError: it has failed, or there is none.
+        """
+        with self._started(words, given) as (process, complaints):
+            output = process.stdout.read() if process.stdout is not None else ""
+        if process.returncode != 0:
+            raise KubectlError(self.clean("\n".join(complaints)) or _died(process.returncode), output)
+        return output
+
+    def json(self, *words: str, given: str | None = None) -> Any:
+        """Run kubectl with `--output=json` and return what it wrote; see `text`."""
+        return _parsed(self.text(*words, "--output=json", given=given))
+
+    @contextlib.contextmanager
+    def lines(self, *words: str) -> Iterator[Iterator[str]]:
+        """Run kubectl for as long as its lines are read.
+
+        Raises:
+            KubectlError: at the end of the lines, when it has failed by itself.
+        """
+        with self._started(words, None) as (process, complaints):
+
+            def read() -> Iterator[str]:
+                yield from process.stdout or ()
+                if process.wait() != 0:
+                    raise KubectlError(self.clean("\n".join(complaints)) or _died(process.returncode))
+
+            try:
+                yield read()
+            finally:
+                process.kill()
+
+    def stop(self) -> None:
+        """End every kubectl that still runs."""
+        for process in tuple(self.running):
+            process.kill()
+
+    def clean(self, text: str) -> str:
+        """Return the text without secrets, query strings and what steers a terminal, line by line."""
+        lines = [clean_text(self._conceal(line), _LONGEST) for line in text.splitlines()[:50]]
+        return "\n".join(line for line in lines if line.strip())
+
+    def _conceal(self, text: str) -> str:
+        for secret in sorted(self.hidden, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    @contextlib.contextmanager
+    def _started(self, words: Sequence[str], given: str | None) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+        program = shutil.which(PROGRAM)
+        if program is None:
+            raise KubectlError("kubectl is not on the PATH")
+        complaints: list[str] = []
+        process = subprocess.Popen(  # noqa: S603 - the program is the user's kubectl, its words are no shell's
+            [program, *self.options, *words],
+            stdin=subprocess.PIPE if given is not None else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        helpers = [threading.Thread(target=self._listen, args=(process.stderr, complaints), daemon=True)]
+        if given is not None:
+            helpers.append(threading.Thread(target=_feed, args=(process.stdin, given), daemon=True))
+        self.running.add(process)
+        for helper in helpers:
+            helper.start()
+        try:
+            yield process, complaints
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.wait()
+            self.running.discard(process)
+            for helper in helpers:
+                helper.join(5)
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+
+    def _listen(self, errors: IO[str] | None, complaints: list[str]) -> None:
+        """Keep what kubectl complains about, and show at once what a login says, also half a line of it."""
+        assert errors is not None  # noqa: S101 - it is a pipe: tells the type checker
+        rest = ""
+        while piece := os.read(errors.fileno(), 65536).decode("utf-8", "replace"):
+            *lines, rest = (rest + piece).split("\n")
+            for line in lines:
+                if _COMPLAINT.match(line):
+                    complaints.append(line)
+                else:
+                    self.say(self._conceal(line) + "\n")
+            if rest and not _COMPLAINT.match(rest) and rest.rstrip().endswith((":", "?", ">")):
+                self.say(self._conceal(rest))
+                rest = ""
+        if rest:
+            complaints.append(rest)
+
+
+def _feed(stream: IO[str] | None, given: str) -> None:
+    with contextlib.suppress(OSError):  # kubectl has ended before it read all: it says why
+        if stream is not None:
+            with stream:
+                stream.write(given)
+
+
+def _died(code: int) -> str:
+    return f"kubectl ended with exit code {code} and said nothing"
+
+
+def _parsed(text: str) -> Any:
+    if not text.strip():
+        return {"items": []}
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise KubectlError("kubectl wrote something that is no JSON") from None
+
+
+def documents(lines: Iterable[str]) -> Iterator[Any]:
+    """Return the JSON documents that kubectl prints one after the other, each as soon as it is complete.
+
+    It prints an event of a watch on one line, and an object on many, of which only the last begins with a brace.
+    """
+    gathered: list[str] = []
+    for line in lines:
+        gathered.append(line)
+        bare = line.rstrip("\n")
+        if bare == "}" or (len(gathered) == 1 and len(bare) > 1 and bare.endswith("}")):
+            yield json.loads("".join(gathered))
+            gathered.clear()

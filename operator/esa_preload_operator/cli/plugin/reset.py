@@ -1,0 +1,149 @@
+"""`reset`: sets one fresh token on all resources, and follows it to the outcome."""
+
+import argparse
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from esa_preload_operator.cli.plugin.context import FAILED, INTERRUPTED, OK, TIMED_OUT, Context
+from esa_preload_operator.cli.plugin.flags import UsageError
+from esa_preload_operator.cli.plugin.follow import Interrupted, News, Seen, Watch, scopes
+from esa_preload_operator.cli.plugin.jobs import Job, Ref
+from esa_preload_operator.cli.plugin.outcome import fresh_token, shown_token, token_problem
+from esa_preload_operator.cli.plugin.output import formatted, names
+from esa_preload_operator.cli.plugin.requests import Requests, as_data, picture, tally, told
+from esa_preload_operator.cli.plugin.screen import LivePicture, Picture, has_rich
+from esa_preload_operator.cli.plugin.targets import change, find_jobs
+from esa_preload_operator.cli.plugin.words import counted
+from esa_preload_operator.resources.names import RESET_KEY
+
+_REDRAW: Final = 0.5
+"""Seconds between two pictures, which show for how long each reset has run."""
+
+
+def reset(context: Context, options: argparse.Namespace) -> int:
+    """Ask for resets, wait for them if wanted, and return the exit code."""
+    jobs = find_jobs(context.kubectl, context.given, options)
+    token = fresh_token(jobs, time.time()) if options.token is None else options.token
+    if problem := token_problem(token, jobs):
+        raise UsageError(problem)
+    if not jobs:
+        context.note("no job was found")
+    requests = Requests(token, options.max_parallel or 0, submitted=options.until == "submitted")
+    requests.add(jobs)
+    run = _Run(context, requests, options)
+    waits = options.wait or options.until is not None or options.max_parallel is not None
+    if not waits:
+        run.ask()
+    elif not run.follow(time.monotonic() + options.timeout):
+        return INTERRUPTED
+    run.report()
+    return _code(requests, waited=waits)
+
+
+def _code(requests: Requests, *, waited: bool) -> int:
+    if requests.failed:
+        return FAILED
+    return TIMED_OUT if waited and requests.open else OK
+
+
+@dataclass(slots=True)
+class _Run:
+    """One `reset` at work: what it prints depends on who looks."""
+
+    context: Context
+    requests: Requests
+    options: argparse.Namespace
+    picture: Picture | None = None
+
+    @property
+    def namespaces(self) -> bool:
+        """Whether names alone are ambiguous."""
+        return len({ref.namespace for ref in self.requests.entries}) > 1
+
+    def ask(self) -> None:
+        """Set the token on all jobs whose turn it is."""
+        while due := self.requests.due():
+            words = (f"{RESET_KEY}={self.requests.token}", "--overwrite")
+            changed, complaint = change(self.context.kubectl, "annotate", due, *words)
+            if complaint:
+                self.context.error(complaint)
+            now, known = time.monotonic(), {job.ref for job in changed}
+            self.requests.was_asked(changed, now)
+            self.requests.was_refused([job for job in due if job.ref not in known], now)
+            for job in due:
+                self.tell(job.ref)
+
+    def follow(self, deadline: float) -> bool:
+        """Wait for all outcomes until a deadline on the monotonic clock; return False after Ctrl-C."""
+        try:
+            with self._drawing():
+                self.ask()
+                if self.requests.open:
+                    self._watch(deadline)
+        except KeyboardInterrupt:
+            self.context.note(self._advice("The requests stay as they are, and the operator goes on with them."))
+            return False
+        return True
+
+    def _watch(self, deadline: float) -> None:
+        with Watch(self.context.kubectl, scopes(self.requests.entries)) as watch:
+            while self.requests.open and (left := deadline - time.monotonic()) > 0:
+                self._take(watch.next(min(left, _REDRAW)))
+                self.ask()
+                self._draw()
+
+    def _take(self, news: News | None) -> None:
+        if isinstance(news, Interrupted):
+            self.context.error(f"{news.why}\nthe watch has ended and begins anew")
+        elif isinstance(news, Seen):
+            now = time.monotonic()
+            job = news.job
+            if self.requests.gone(job.ref, now) if news.deleted else self.requests.observe(job, now):
+                self.tell(job.ref)
+
+    def tell(self, ref: Ref) -> None:
+        """Print what has changed about one job, where no picture shows it."""
+        if self.picture is None and self.options.output is None:
+            self.context.show([told(self.requests.entries[ref], namespaces=self.namespaces)])
+
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        if not self.context.stdout.live or self.options.output is not None or not has_rich():
+            yield
+            return
+        with LivePicture(self.context.stdout) as self.picture:
+            yield
+            self._draw()
+        self.picture = None
+
+    def _draw(self) -> None:
+        if self.picture is not None:
+            screen = self.context.stdout
+            lines = picture(self.requests, time.monotonic(), screen.width, screen.height, namespaces=self.namespaces)
+            self.picture.draw(lines)
+
+    def report(self) -> None:
+        """Print the result."""
+        form = self.options.output
+        if form == "name":
+            self.context.stdout.write(names(self._jobs_asked()))
+        elif form is not None:
+            self.context.stdout.write(formatted(as_data(self.requests), form))
+        elif len(self.requests.entries) > 1 and not self.context.stdout.live:
+            self.context.show([tally(self.requests)])
+        if self.requests.open and self.requests.entries and self.options.wait:
+            late = counted(len(self.requests.open), "request")
+            self.context.note(self._advice(f"{late} had no outcome within the time; the operator goes on.")
+                              + f"\nWhat may be in the way: {self.context.command('diagnose')}")  # fmt: skip
+
+    def _jobs_asked(self) -> list[Job]:
+        return [each.job for each in self.requests.entries.values() if each.asked is not None]
+
+    def _advice(self, what: str) -> str:
+        """Say how to follow the requests: the same token asks for nothing new."""
+        chosen = [*self.options.names] or [f"-l={self.options.selector}"] if not self.options.all else ["--all"]
+        words = ["reset", *chosen, *self.context.given.scope, f"--token={shown_token(self.requests.token)}", "--wait"]
+        return f"{what}\nFollow them, without a new request, by: {self.context.command(*words)}"
