@@ -17,3 +17,6 @@ FINALIZER: Final = f"{GROUP}/job"
 """Keeps a resource until the ESA job that was created for it is deleted."""
 RESET_KEYS: Final = (RESET_KEY, RESET_KEY_PREFIXED)
 """The annotations that ask for a reset; the short one is for people, the prefixed one for tools."""
+
+RELIED_ON: Final = ("conditions", "handledResets", "handledTimes", "lastResetTime", "observedGeneration", "reset")
+"""Fields of the status without which a request could be made twice."""

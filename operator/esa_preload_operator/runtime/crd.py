@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from esa_preload_operator.k8s.connection import Connection, RequestError
 from esa_preload_operator.resources.job import GROUP, KIND, PLURAL, VERSION, ResetStatus
+from esa_preload_operator.resources.names import RELIED_ON
 from esa_preload_operator.runtime.health import Health
 
 logger = logging.getLogger(__name__)
@@ -15,8 +16,6 @@ _EVERY: Final = 2.0
 _OFTEN: Final = 5.0
 """Seconds between two comparisons while the CRD is known not to keep what is written."""
 _SELDOM: Final = 60.0
-_RELIED_ON: Final = ("conditions", "handledResets", "handledTimes", "lastResetTime", "observedGeneration", "reset")
-"""Fields of the status without which a request could be made twice."""
 MISSING_CRD: Final = (
     f"waiting for the CRD {PLURAL}.{GROUP}: the API server does not serve {VERSION} of it; "
     "install it with `esa-preload-operator crd | kubectl apply --server-side -f -`"
@@ -63,7 +62,7 @@ async def compare_fields(connection: Connection) -> str | None:
     if status is None:
         return None
     reset = _properties(status.get("reset"))
-    lacks = [f"status.{name}" for name in _RELIED_ON if name not in status]
+    lacks = [f"status.{name}" for name in RELIED_ON if name not in status]
     if "reset" in status:
         names = sorted(field.alias or name for name, field in ResetStatus.model_fields.items())
         lacks += [f"status.reset.{name}" for name in names if name not in reset]

@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from esa_preload_operator.resources.durations import parse_duration
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no other name
 _EPILOG: Final = """\
 kubectl's own options (kubectl options) work with every command: -n, --context, --kubeconfig, --as ...
 exit codes: 0 done, 1 something failed, 2 wrong usage, 3 no outcome within --timeout, 130 after Ctrl-C
@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
         one = _add(commands, name, text)
         _add_targets(one)
         one.add_argument("-o", "--output", choices=("name",), help="print the names of what was changed")
+    _add_operator(commands)
     return top
 
 
@@ -71,6 +72,36 @@ def _add_looks(commands: Commands) -> None:
     one.add_argument("-o", "--output", choices=forms, help="print the resources for programs")
     one = _add(commands, "watch", "draw the list anew whenever a job changes")
     one.add_argument("-l", "--selector", help="labels of the jobs")
+
+
+def _add_operator(commands: Commands) -> None:
+    one = _add(commands, "logs", "print the operator's lines about one job")
+    one.add_argument("name", metavar="NAME")
+    one.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
+    one.add_argument("--since", metavar="DURATION", help="no older lines, such as 1h")
+    _add_place(one)
+    one = _add(commands, "adopt", "print resources for jobs of a site that no resource manages yet")
+    one.add_argument("--site", type=_count, required=True, metavar="ID", help="id of the ESA site")
+    one.add_argument("--job", action="append", metavar="ID", help="only this job; may be repeated")
+    one.add_argument("--endpoint", default="china", help="the site's endpoint: china, international, or a URL (china)")
+    one.add_argument(
+        "--credentials-secret",
+        metavar="NAME",
+        help="Secret with the access key, which the resources name, too; by default ALIBABA_CLOUD_ACCESS_KEY_ID ...",
+    )
+    one.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="form of the resources (yaml)")
+    one = _add(commands, "diagnose", "find out what is in the way, and what to do about it")
+    one.add_argument("name", nargs="?", metavar="NAME", help="only this job; by default all of the namespace")
+    one.add_argument("--output", metavar="FILE.tar.gz", help="also write what a maintainer needs, without secrets")
+    one.add_argument("-o", dest="form", choices=("json", "yaml"), help="print the findings for programs")
+    one.add_argument("--endpoint", help="ask this endpoint of ESA instead of the operator's, or none")
+    _add_place(one)
+    one = _add(commands, "completion", "print a completion script")
+    one.add_argument("shell", choices=("bash", "fish", "kubectl", "zsh"))
+
+
+def _add_place(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--operator-namespace", metavar="NS", help="where the operator runs; by default it is looked for")
 
 
 def _duration(text: str) -> float:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Final
 
 from esa_preload_operator.cli.plugin.arguments import parser
-from esa_preload_operator.cli.plugin.context import FAILED, INTERRUPTED, USAGE, Context
+from esa_preload_operator.cli.plugin.context import FAILED, INTERRUPTED, OK, USAGE, Context
 from esa_preload_operator.cli.plugin.flags import UsageError, take_apart
 from esa_preload_operator.cli.plugin.kubectl import Kubectl, KubectlError
 
@@ -18,6 +18,10 @@ _COMMANDS: Final = {
     "watch": "showing:watch_jobs",
     "suspend": "suspending:suspend",
     "resume": "suspending:resume",
+    "logs": "logs:logs",
+    "adopt": "adopt:adopt",
+    "diagnose": "diagnose:diagnose",
+    "completion": "completion:completion",
 }
 """Where each command is found, once it is wanted."""
 
@@ -26,8 +30,14 @@ Command = Callable[[Context, argparse.Namespace], int]
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
+    words = sys.argv[1:] if words is None else words
+    if words[:1] == ["__complete"]:
+        from esa_preload_operator.cli.plugin.completion import complete  # noqa: PLC0415 - no command needs it
+
+        sys.stdout.write(complete(words[1:]))
+        return OK
     try:
-        given = take_apart(sys.argv[1:] if words is None else words)
+        given = take_apart(words)
         options = parser().parse_args(given.rest)
         kubectl = Kubectl(given.kubectl, given.hidden)
         context = Context(given, kubectl)

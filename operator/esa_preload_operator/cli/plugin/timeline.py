@@ -107,5 +107,6 @@ def _words(window: Window, now: float) -> str:
     if now < window.start:
         return f"opens {ago(window.start, now)}, for {span(window.end - window.start)}{stopped}{told}"
     if now < window.end:
-        return f"{window.state}, closes {ago(window.end, now)}{stopped}{told}"
+        ends = "closes" if window.state == "running" else "its time ends"
+        return f"{window.state}, {ends} {ago(window.end, now)}{stopped}{told}"
     return f"{window.state}, closed {ago(window.end, now)}{told}"
