@@ -34,9 +34,13 @@ def parser() -> argparse.ArgumentParser:
 
 def _add(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
     return commands.add_parser(
-        name, help=text, description=f"{text[:1].upper()}{text[1:]}.", epilog=_EPILOG, allow_abbrev=False,
+        name,
+        help=text,
+        description=f"{text[:1].upper()}{text[1:]}.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
 
 
 def _add_targets(one: argparse.ArgumentParser) -> None:

@@ -26,8 +26,15 @@ def logs(context: Context, options: argparse.Namespace) -> int:
         return FAILED
     found = False
     for namespace in namespaces if not options.follow else namespaces[:1]:
-        words = ["logs", f"--selector={LABEL}", f"--namespace={namespace}", "--tail=-1", "--prefix",
-                 "--max-log-requests=20", "--ignore-errors"]  # fmt: skip
+        words = [
+            "logs",
+            f"--selector={LABEL}",
+            f"--namespace={namespace}",
+            "--tail=-1",
+            "--prefix",
+            "--max-log-requests=20",
+            "--ignore-errors",
+        ]
         words += ["--follow"] if options.follow else []
         words += [f"--since={options.since}"] if options.since else []
         with context.kubectl.lines(*words) as lines:

@@ -59,14 +59,15 @@ def _pod(body: Json) -> Pod:
         namespace=text(metadata.get("namespace")),
         name=text(metadata.get("name")),
         phase=text(status.get("phase")),
-        ready=any(each.get("type") == "Ready" and each.get("status") == "True"
-                  for each in entries(status.get("conditions"))),
+        ready=any(
+            each.get("type") == "Ready" and each.get("status") == "True" for each in entries(status.get("conditions"))
+        ),
         restarts=sum(clean_count(each.get("restartCount")) or 0 for each in states),
         ended=next((found for found in map(_ended, states) if found), ""),
         account=text(spec.get("serviceAccountName") or "default"),
         image=images[0] if images else "",
         node=text(spec.get("nodeName")),
-    )  # fmt: skip
+    )
 
 
 def _ended(state: Json) -> str:

@@ -108,8 +108,12 @@ def told(entry: Request, *, namespaces: bool) -> Line:
     if entry.verdict.end is End.MADE and entry.job.urls is not None:
         urls = f", {share(entry.job.submitted, entry.job.urls)} URLs submitted"
     why = f": {entry.verdict.message}" if entry.verdict.message else ""
-    return (Piece(name, "name"), Piece("  "), Piece(entry.verdict.word, _STYLE[entry.verdict.end]),
-            Piece(f"{took}{urls}{why}"))  # fmt: skip
+    return (
+        Piece(name, "name"),
+        Piece("  "),
+        Piece(entry.verdict.word, _STYLE[entry.verdict.end]),
+        Piece(f"{took}{urls}{why}"),
+    )
 
 
 def span_of(seconds: float) -> str:

@@ -136,8 +136,10 @@ class _Run:
             self.context.show([tally(self.requests)])
         if self.requests.open and self.requests.entries and self.options.wait:
             late = counted(len(self.requests.open), "request")
-            self.context.note(self._advice(f"{late} had no outcome within the time; the operator goes on.")
-                              + f"\nWhat may be in the way: {self.context.command('diagnose')}")  # fmt: skip
+            self.context.note(
+                self._advice(f"{late} had no outcome within the time; the operator goes on.")
+                + f"\nWhat may be in the way: {self.context.command('diagnose')}"
+            )
 
     def _jobs_asked(self) -> list[Job]:
         return [each.job for each in self.requests.entries.values() if each.asked is not None]

@@ -84,8 +84,11 @@ def _section(title: str, sentences: Sequence[str], width: int) -> list[Line]:
 
 
 def _asked(job: Job) -> list[str]:
-    found = [f"Token {fit(text(normalise(job.annotations[key])), 80)!r} by the annotation {key}{_state_of(job, key)}"
-             for key in RESET_KEYS if job.annotations.get(key)]  # fmt: skip
+    found = [
+        f"Token {fit(text(normalise(job.annotations[key])), 80)!r} by the annotation {key}{_state_of(job, key)}"
+        for key in RESET_KEYS
+        if job.annotations.get(key)
+    ]
     schedule = part(job.spec, "resetSchedule")
     if schedule:
         found.append(f"By schedule: {text(schedule.get('cron'))}, {text(schedule.get('timeZone') or 'UTC')}")

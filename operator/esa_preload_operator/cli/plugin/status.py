@@ -46,8 +46,11 @@ def last_events(listed: Any, most: int = _SHOWN) -> list[Event]:
 def _event(body: Any) -> Event:
     series = part(body, "series")
     times = (
-        series.get("lastObservedTime"), body.get("lastTimestamp"), body.get("eventTime"), body.get("firstTimestamp")
-    )  # fmt: skip
+        series.get("lastObservedTime"),
+        body.get("lastTimestamp"),
+        body.get("eventTime"),
+        body.get("firstTimestamp"),
+    )
     known = (parse_time(text(each)) for each in times)
     return Event(
         when=next((each for each in known if each is not None), None),

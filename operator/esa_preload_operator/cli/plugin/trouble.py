@@ -38,9 +38,16 @@ STYLE: Final = {
     Level.FINE: "good",
 }
 _PASSING: Final = frozenset(
-    {Reason.THROTTLED, Reason.SERVICE_UNAVAILABLE, Reason.OUTCOME_UNKNOWN, Reason.CREATING, Reason.REPLACING,
-     Reason.DELETING, Reason.RESETTING}
-)  # fmt: skip
+    {
+        Reason.THROTTLED,
+        Reason.SERVICE_UNAVAILABLE,
+        Reason.OUTCOME_UNKNOWN,
+        Reason.CREATING,
+        Reason.REPLACING,
+        Reason.DELETING,
+        Reason.RESETTING,
+    }
+)
 """Reasons of Ready=False that end by themselves."""
 
 
@@ -65,8 +72,9 @@ def _wrong(job: Job) -> Trouble | None:
         return Trouble(Level.STALLED, told.reason, told.message)
     if ready is not None and ready.status == "False":
         level = Level.RETRIED if ready.reason in _PASSING else Level.BLOCKED
-        return Trouble(Level.BUSY if ready.reason in {Reason.CREATING, Reason.REPLACING} else level, ready.reason,
-                       ready.message)  # fmt: skip
+        return Trouble(
+            Level.BUSY if ready.reason in {Reason.CREATING, Reason.REPLACING} else level, ready.reason, ready.message
+        )
     if job.reset is not None and job.reset.phase == Phase.FAILED:
         return Trouble(Level.FAILED, "ResetFailed", job.reset.message)
     if ready is None or ready.status == "Unknown":

@@ -45,8 +45,11 @@ def write_bundle(kubectl: Kubectl, facts: Facts, findings: str, scope: tuple[str
 def _objects(kubectl: Kubectl, facts: Facts, jobs: list[Job], scope: tuple[str, ...]) -> dict[str, Any]:
     """Return what is collected beside logs, as the API server holds it."""
     crd = part(facts.crd.body)
-    versions = [{key: each.get(key) for key in ("name", "served", "storage")}
-                for each in part(crd, "spec").get("versions") or () if isinstance(each, Mapping)]  # fmt: skip
+    versions = [
+        {key: each.get(key) for key in ("name", "served", "storage")}
+        for each in part(crd, "spec").get("versions") or ()
+        if isinstance(each, Mapping)
+    ]
     place = next((pod.namespace for pod in facts.pods), None) if isinstance(facts.pods, list) else None
     found: dict[str, Any] = {
         "versions": facts.version.body,
@@ -54,12 +57,17 @@ def _objects(kubectl: Kubectl, facts: Facts, jobs: list[Job], scope: tuple[str, 
         "deployments": facts.deployments.body,
         "leases": [each for each in facts.leases.items if part(each, "metadata").get("name") == LEASE],
         "policies": facts.policies.body,
-        "webhooks": [{"kind": each.get("kind"), "name": part(each, "metadata").get("name"),
-                      "rules": [part(hook).get("rules") for hook in each.get("webhooks") or ()]}
-                     for each in facts.hooks.items],
+        "webhooks": [
+            {
+                "kind": each.get("kind"),
+                "name": part(each, "metadata").get("name"),
+                "rules": [part(hook).get("rules") for hook in each.get("webhooks") or ()],
+            }
+            for each in facts.hooks.items
+        ],
         "networkpolicies": facts.network_policies.body,
         "jobs": ask(kubectl, "get", RESOURCE, *(scope or [job.ref.name for job in jobs])).body,
-    }  # fmt: skip
+    }
     events = ask(kubectl, "get", "events", f"--field-selector=involvedObject.kind={KIND}", *scope)
     found["events"] = events.body
     if place is not None:

@@ -49,8 +49,17 @@ def checks(facts: Facts, now: float) -> list[Check]:
         return [Check("API server", Result.BAD, f"it can't be asked: {facts.version.why}", todo)]
     found = [Check("API server", Result.GOOD, text(part(facts.version.body, "serverVersion").get("gitVersion")))]
     judges: Sequence[Callable[[Facts, float], Iterator[Check]]] = (
-        _crd, _pods, _lease, _operator_rights, _user_rights, _credentials, _endpoint, _clocks, _policies, _jobs
-    )  # fmt: skip
+        _crd,
+        _pods,
+        _lease,
+        _operator_rights,
+        _user_rights,
+        _credentials,
+        _endpoint,
+        _clocks,
+        _policies,
+        _jobs,
+    )
     return [*found, *(check for judge in judges for check in judge(facts, now))]
 
 
@@ -65,8 +74,9 @@ def _crd(facts: Facts, _now: float) -> Iterator[Check]:
         else:
             yield Check("CRD", Result.UNKNOWN, facts.schema.why)
         return
-    served = [text(each.get("name")) for each in entries(part(facts.crd.body, "spec").get("versions"))
-              if each.get("served")]  # fmt: skip
+    served = [
+        text(each.get("name")) for each in entries(part(facts.crd.body, "spec").get("versions")) if each.get("served")
+    ]
     lacks = [name for name in RELIED_ON if name not in _status_fields(facts.schema.body)]
     if lacks:
         yield Check("CRD", Result.BAD, f"it does not keep status fields: {', '.join(lacks)}", f"It is old. {todo}")
@@ -92,20 +102,24 @@ def _pods(facts: Facts, _now: float) -> Iterator[Check]:
     ready = [pod for pod in facts.pods if pod.ready]
     if not facts.pods:
         todo = "Install it by Helm or kustomize, or name its namespace by --operator-namespace."
-        yield Check("Operator", Result.WARNING, "none of its pods was found", f"{todo} One outside of the cluster "
-                    "shows only by its Lease.")  # fmt: skip
+        todo += " One outside of the cluster shows only by its Lease."
+        yield Check("Operator", Result.WARNING, "none of its pods was found", todo)
     elif not ready:
-        yield Check("Operator", Result.BAD, f"none of {counted(len(facts.pods), 'pod')} is ready: {_why(facts.pods)}",
-                    f"Read why: kubectl logs --namespace={facts.pods[0].namespace} {facts.pods[0].name}")  # fmt: skip
+        found = f"none of {counted(len(facts.pods), 'pod')} is ready: {_why(facts.pods)}"
+        yield Check("Operator", Result.BAD, found, f"Read why: kubectl logs {_named(facts.pods[0])}")
     else:
         images = ", ".join(sorted({pod.image for pod in facts.pods}))
-        yield Check("Operator", Result.GOOD, f"{len(ready)} of {counted(len(facts.pods), 'pod')} ready in "
-                    f"{ready[0].namespace}, {images}")  # fmt: skip
+        found = f"{len(ready)} of {counted(len(facts.pods), 'pod')} ready in {ready[0].namespace}, {images}"
+        yield Check("Operator", Result.GOOD, found)
     restarted = [pod for pod in facts.pods if pod.restarts > 3]
     if restarted:
         told = "; ".join(f"{pod.name} {pod.restarts} times, last {pod.ended or 'unknown'}" for pod in restarted)
-        yield Check("Operator", Result.WARNING, f"pods were restarted: {told}",
-                    f"Read why: kubectl logs --previous --namespace={restarted[0].namespace} {restarted[0].name}")  # fmt: skip
+        todo = f"Read why: kubectl logs --previous {_named(restarted[0])}"
+        yield Check("Operator", Result.WARNING, f"pods were restarted: {told}", todo)
+
+
+def _named(pod: Pod) -> str:
+    return f"--namespace={pod.namespace} {pod.name}"
 
 
 def _why(pods: Sequence[Pod]) -> str:
@@ -116,12 +130,16 @@ def _lease(facts: Facts, now: float) -> Iterator[Check]:
     if facts.leases.error is not None:
         yield Check("Lease", Result.UNKNOWN, facts.leases.why)
         return
-    found = [each for each in facts.leases.items if part(each, "metadata").get("name") == LEASE]
+    found = [each for each in facts.leases.items if _is_ours(each)]
     if not found:
-        yield Check("Lease", Result.WARNING, f"there is no Lease {LEASE}: no operator has ever led, or it runs without "
-                    "leader election", "Read its log, or the text of /readyz.")  # fmt: skip
+        why = f"there is no Lease {LEASE}: no operator has ever led, or it runs without leader election"
+        yield Check("Lease", Result.WARNING, why, "Read its log, or the text of /readyz.")
     for each in found:
         yield _one_lease(each, now + _server_ahead(facts))
+
+
+def _is_ours(lease: Json) -> bool:
+    return part(lease, "metadata").get("name") == LEASE
 
 
 def _one_lease(lease: Json, now: float) -> Check:
@@ -141,20 +159,21 @@ def _one_lease(lease: Json, now: float) -> Check:
 
 
 def _operator_rights(facts: Facts, _now: float) -> Iterator[Check]:
-    yield from _rights("Operator's rights", facts.operator_rights,
-                       "Apply the roles of the chart or of deploy/kustomize again; one that watches single namespaces "
-                       "needs them only there.", Result.WARNING)  # fmt: skip
+    todo = (
+        "Apply the roles of the chart or of deploy/kustomize again; where it watches single namespaces, they do there."
+    )
+    yield from _rights("Operator's rights", facts.operator_rights, todo)
 
 
 def _user_rights(facts: Facts, _now: float) -> Iterator[Check]:
-    yield from _rights("Your rights", facts.user_rights,
-                       "Ask for the role that the chart adds to edit and view, or for these verbs.", Result.WARNING)  # fmt: skip
+    todo = "Ask for the role that the chart adds to edit and view, or for these verbs."
+    yield from _rights("Your rights", facts.user_rights, todo)
 
 
-def _rights(topic: str, rights: Mapping[Right, bool | None], todo: str, result: Result) -> Iterator[Check]:
+def _rights(topic: str, rights: Mapping[Right, bool | None], todo: str) -> Iterator[Check]:
     denied = [f"{right} ({right.purpose})" for right, allowed in rights.items() if allowed is False]
     if denied:
-        yield Check(topic, result, f"denied: {', '.join(denied)}", todo)
+        yield Check(topic, Result.WARNING, f"denied: {', '.join(denied)}", todo)
     elif rights and all(rights.values()):
         yield Check(topic, Result.GOOD, f"all {len(rights)} that were asked for")
     elif rights:
@@ -180,15 +199,19 @@ def _endpoint(facts: Facts, _now: float) -> Iterator[Check]:
     if not facts.endpoint:
         return
     if facts.reach_error:
-        yield Check("ESA endpoint", Result.WARNING, f"{facts.endpoint} can't be reached from this machine: "
-                    f"{facts.reach_error}", "What counts is the way from the operator's pods: see the jobs below.")  # fmt: skip
+        found = f"{facts.endpoint} can't be reached from this machine: {facts.reach_error}"
+        todo = "What counts is the way from the operator's pods: see the jobs below."
+        yield Check("ESA endpoint", Result.WARNING, found, todo)
     else:
         yield Check("ESA endpoint", Result.GOOD, f"{facts.endpoint} answers this machine ({facts.reached})")
-    closed = [text(part(each, "metadata").get("name")) for each in facts.network_policies.items
-              if "Egress" in (part(each, "spec").get("policyTypes") or ())]  # fmt: skip
+    closed = [
+        text(part(each, "metadata").get("name"))
+        for each in facts.network_policies.items
+        if "Egress" in (part(each, "spec").get("policyTypes") or ())
+    ]
     if closed:
-        yield Check("Network", Result.WARNING, f"policies bound what leaves the operator's namespace: "
-                    f"{', '.join(closed)}", "They must let it reach DNS, the API server and ESA's port 443.")  # fmt: skip
+        found = f"policies bound what leaves the operator's namespace: {', '.join(closed)}"
+        yield Check("Network", Result.WARNING, found, "They must let it reach DNS, the API server and ESA's port 443.")
 
 
 def _server_ahead(facts: Facts) -> float:
@@ -200,24 +223,32 @@ def _server_ahead(facts: Facts) -> float:
     return told - after if told > after else told - before
 
 
-def _clocks(facts: Facts, _now: float) -> Iterator[Check]:
-    ahead = {"the API server": _server_ahead(facts), "ESA": facts.endpoint_ahead or 0.0}
+def _clocks(facts: Facts, now: float) -> Iterator[Check]:
+    server = _server_ahead(facts)
+    renewals = [parse_time(text(part(each, "spec").get("renewTime"))) for each in facts.leases.items if _is_ours(each)]
+    operator = max((each - now for each in renewals if each is not None), default=0.0)
+    ahead = {"the API server": server, "ESA": facts.endpoint_ahead or 0.0, "the operator": max(0.0, operator)}
     wrong = {whose: seconds for whose, seconds in ahead.items() if abs(seconds) > _MAX_SKEW}
     for whose, seconds in wrong.items():
         side = "ahead of" if seconds > 0 else "behind"
-        yield Check("Clock", Result.WARNING, f"the clock of {whose} is {span(abs(seconds))} {side} this machine's",
-                    "Have both follow NTP. Tokens of `reset` are made so that this does no harm.")  # fmt: skip
+        found = f"the clock of {whose} is {span(abs(seconds))} {side} this machine's"
+        todo = "Have both follow NTP: ESA refuses what is signed by a wrong clock."
+        yield Check("Clock", Result.WARNING, found, todo)
     if not wrong:
         yield Check("Clock", Result.GOOD, "no clock differs by more than half a minute")
 
 
 def _policies(facts: Facts, _now: float) -> Iterator[Check]:
-    found = [f"{text(each.get('kind'))} {text(part(each, 'metadata').get('name'))}"
-             for answer in (facts.policies, facts.hooks) for each in answer.items if _concerns_us(each)]  # fmt: skip
+    found = [
+        f"{text(each.get('kind'))} {text(part(each, 'metadata').get('name'))}"
+        for answer in (facts.policies, facts.hooks)
+        for each in answer.items
+        if _concerns_us(each)
+    ]
     denied = [answer.why for answer in (facts.policies, facts.hooks) if answer.error is not None]
     if found:
-        yield Check("Admission", Result.WARNING, f"these judge writes to the jobs: {', '.join(found)}",
-                    "They may refuse resets or status writes; what they say stands in the job's condition.")  # fmt: skip
+        todo = "They may refuse resets or status writes; what they say stands in the job's condition."
+        yield Check("Admission", Result.WARNING, f"these judge writes to the jobs: {', '.join(found)}", todo)
     elif denied:
         yield Check("Admission", Result.UNKNOWN, denied[0])
     else:

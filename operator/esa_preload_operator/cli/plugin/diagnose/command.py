@@ -34,16 +34,19 @@ def diagnose(context: Context, options: argparse.Namespace) -> int:
         reach(facts, _ENDPOINTS.get(endpoint, endpoint))
     found = checks(facts, time.time())
     if options.form is not None:
-        data = [{"topic": each.topic, "result": each.result.value, "found": each.found, "todo": each.todo}
-                for each in found]  # fmt: skip
+        data = [
+            {"topic": each.topic, "result": each.result.value, "found": each.found, "todo": each.todo} for each in found
+        ]
         context.stdout.write(formatted(data, options.form))
     else:
         context.show(finding_lines(found, context.stdout.width or _WIDE))
     if options.output is not None:
         findings = plain(finding_lines(found, _WIDE))
         names = write_bundle(context.kubectl, facts, findings, context.given.scope, Path(options.output))
-        context.note(f"{options.output} holds {len(names)} files, without secrets, tokens and query strings. "
-                     "Look through it before you send it.")  # fmt: skip
+        context.note(
+            f"{options.output} holds {len(names)} files, without secrets, tokens and query strings. "
+            "Look through it before you send it."
+        )
     return FAILED if any(each.result is Result.BAD for each in found) else OK
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from esa_preload_operator.cli.plugin.jobs import Job
 from esa_preload_operator.domain.cleaning import clean_text
+from esa_preload_operator.domain.tokens import token_time
 from esa_preload_operator.resources.names import GROUP, RESET_KEYS
 
 REMOVED: Final = "(removed)"
@@ -96,15 +97,22 @@ class Redactor:
 
 
 def hashed(token: str) -> str:
-    """Return what stands for a token."""
+    """Return what stands for a token: a time stands for itself."""
+    if token_time(token) is not None:
+        return token
     return f"sha256:{hashlib.sha256(token.encode()).hexdigest()[:12]}"
 
 
 def redactor(jobs: Iterable[Job], hidden: Sequence[str] = ()) -> Redactor:
     """Return a redactor that knows the tokens of these jobs, the longest first."""
     tokens = {each for job in jobs for each in (*job.handled.values(), *job.newest.values())}
-    tokens |= {value for job in jobs for key, value in job.annotations.items()
-               if key in RESET_KEYS or key.startswith(f"{GROUP}/")}  # fmt: skip
+    tokens |= {
+        value
+        for job in jobs
+        for key, value in job.annotations.items()
+        if key in RESET_KEYS or key.startswith(f"{GROUP}/")
+    }
     tokens |= {token for job in jobs if job.reset is not None for _, token in job.reset.tokens}
-    known = sorted((each for each in tokens if len(each) >= 4), key=len, reverse=True)
+    tokens = {each for each in tokens if len(each) >= 4 and token_time(each) is None}
+    known = sorted(tokens, key=len, reverse=True)
     return Redactor({each: hashed(each) for each in known}, tuple(hidden))
