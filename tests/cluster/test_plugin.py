@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,3 +54,118 @@ def test_the_same_token_asks_only_once(operated: World, plugin: Plugin) -> None:
     for _ in range(2):
         assert plugin.run("reset", "j3", "--token=deploy-1", "--wait").code == 0
     assert operated.resets(3) == 1
+
+
+def test_a_failed_reset_is_told_and_ends_with_1(operated: World, plugin: Plugin) -> None:
+    operated.seed(4)
+    operated.create(4)
+    operated.create(5)  # there is no such job in ESA
+    done = plugin.run("reset", "j4", "j5", "--wait", "--output=json")
+    outcomes = {each["name"]: (each["outcome"], each["succeeded"]) for each in json.loads(done.out)}
+    assert outcomes == {"j4": ("Succeeded", True), "j5": ("Failed", False)}
+    assert done.code == 1
+
+
+def test_a_reset_without_an_outcome_in_time_ends_with_3_and_can_be_followed_later(
+    operated: World, plugin: Plugin
+) -> None:
+    operated.seed(6)
+    operated.create(6, suspend=True)
+    done = plugin.run("reset", "j6", "--wait", "--timeout=1s")
+    assert done.code == 3
+    assert "j6  Held: the job is suspended: the reset waits for `resume`" in done.out
+    follow = re.search(r"kubectl esa-preload (reset j6 --token=\S+ --wait)", done.err)
+    assert follow is not None
+    resumed = plugin.run("resume", "j6")
+    assert (resumed.code, resumed.out) == (0, "j6  goes on\n")
+    assert plugin.run(*follow[1].split()).code == 0
+    assert operated.resets(6) == 1
+
+
+def test_ctrl_c_leaves_the_requests_and_says_how_to_follow_them(operated: World, plugin: Plugin) -> None:
+    operated.seed(7)
+    operated.create(7, suspend=True)
+    process = plugin.start("reset", "j7", "--wait")
+    assert process.stdout is not None
+    assert "j7" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "The requests stay as they are" in err
+    assert "reset j7 --token=" in err
+    assert "resetRequested" in operated.get(7)["metadata"]["annotations"]
+
+
+def test_max_parallel_asks_for_the_next_reset_only_when_one_is_done(operated: World, plugin: Plugin) -> None:
+    operated.seed(8, 9, 10)
+    for each in (8, 9, 10):
+        operated.create(each)
+        operated.patch(each, {"metadata": {"labels": {"batch": "a"}}})
+    done = plugin.run("reset", "--selector=batch=a", "--max-parallel=1")
+    assert done.code == 0
+    told = [line.split() for line in done.out.splitlines() if "Requested" in line or "Succeeded" in line]
+    assert [each[1] for each in told] == ["Requested", "Succeeded"] * 3
+
+
+def test_status_and_list_show_what_is_the_matter(operated: World, plugin: Plugin) -> None:
+    operated.seed(11)
+    operated.create(11, annotations={"reset-requested": "now"})
+    operated.create(12)
+    assert plugin.run("reset", "j11", "--wait").code == 0
+    deadline = time.monotonic() + 20
+    while "JobNotFound" not in plugin.run("list").out:
+        assert time.monotonic() < deadline
+    listed = plugin.run("list").out.splitlines()
+    assert listed[0].split()[:2] == ["NAME", "STATE"]
+    order = [line.split()[0] for line in listed[1:]]
+    assert order.index("j12") < order.index("j11")
+    shown = plugin.run("status", "j11").out
+    assert "dealt with" in shown
+    assert "Reset: Succeeded" in shown
+    assert "ResetSucceeded: ESA reset job" in shown
+    assert "the annotation reset-requested is not known" in shown
+    for columns in (80, 200):
+        screen = plugin.on_a_terminal("status", "j12", columns=columns, NO_COLOR="1")
+        assert screen.code == 0
+        assert "\033" not in screen.out
+        assert max(map(len, screen.out.splitlines())) <= columns
+
+
+def test_the_picture_on_a_terminal_ends_with_all_outcomes(operated: World, plugin: Plugin) -> None:
+    operated.seed(13)
+    operated.create(13)
+    done = plugin.on_a_terminal("reset", "j13", "--wait")
+    assert done.code == 0
+    last = done.out.rpartition("NAME")[2]
+    assert "Succeeded" in last
+    assert "0/10" in last
+    assert "1 of 1 reset" in last
+
+
+def test_suspend_lets_a_job_rest(operated: World, plugin: Plugin) -> None:
+    operated.create(14)
+    assert plugin.run("suspend", "j14").out == "j14  suspended\n"
+    assert operated.get(14)["spec"]["suspend"] is True
+    assert plugin.run("suspend", "j14").out == "j14  suspended already\n"
+
+
+def test_names_are_completed_and_missing_ones_are_named(operated: World, plugin: Plugin) -> None:
+    operated.create(15)
+    assert "j15\n" in plugin.run("__complete", "status", "j1").out
+    missing = plugin.run("reset", "j15", "nosuch")
+    assert missing.code == 1
+    assert 'scheduledpreloadjobs.esa.preload-operator.io "nosuch" not found' in missing.err
+    assert "resetRequested" not in operated.get(15)["metadata"].get("annotations", {})
+
+
+def test_diagnose_finds_the_leader_and_the_job_that_is_in_trouble(operated: World, plugin: Plugin) -> None:
+    operated.create(16, credentialsSecretRef={"name": "nosuch"})
+    found = plugin.run("diagnose", "-ojson", "--operator-namespace", operated.namespace)
+    topics: dict[str, list[dict[str, str]]] = {}
+    for each in json.loads(found.out):
+        topics.setdefault(each["topic"], []).append(each)
+    assert topics["CRD"][0]["result"] == "ok"
+    assert "leads, renewed" in topics["Lease"][0]["found"]
+    assert topics["Your rights"][0]["result"] == "ok"
+    assert "nosuch does not exist" in topics["Credentials"][0]["found"]
+    assert found.code == 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from build import binaries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 _SCRIPT: Final = '#!/bin/sh\nexec "{python}" -m esa_preload_operator.cli.plugin.main "$@"\n'
@@ -55,10 +55,13 @@ class Plugin:
             "KUBERC": "off",
         }
 
+    def _command(self, words: Sequence[str]) -> list[str | Path]:
+        return [binaries() / "kubectl", "esa-preload", words[0], f"--namespace={self.namespace}", *words[1:]]
+
     def start(self, *words: str, **more: str) -> subprocess.Popen[str]:
         """Begin a command; what it writes comes by pipes."""
         return subprocess.Popen(
-            [binaries() / "kubectl", "esa-preload", *words, f"--namespace={self.namespace}"],
+            self._command(words),
             env={**self.environment, **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -78,7 +81,7 @@ class Plugin:
         ours, theirs = pty.openpty()
         variables = {**self.environment, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "40", **more}
         process = subprocess.Popen(
-            [binaries() / "kubectl", "esa-preload", *words, f"--namespace={self.namespace}"],
+            self._command(words),
             env=variables, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
