@@ -45,8 +45,10 @@ class Event:
 def screenful(job: Job, events: Sequence[Event], now: float, width: int) -> list[Line]:
     """Return everything about a job."""
     found = trouble(job)
-    head = (Piece(f"{job.ref.namespace}/{job.ref.name}", "bold"), Piece("  "), Piece(found.word, STYLE[found.level]))
-    lines: list[Line] = [head, *_about(job, now, width)]
+    *above, name = wrap(f"{job.ref.namespace}/{job.ref.name}", width - len(found.word) - 2) or [""]
+    lines: list[Line] = [(Piece(each, "bold"),) for each in above]
+    lines.append((Piece(name, "bold"), Piece("  "), Piece(found.word, STYLE[found.level])))
+    lines += _about(job, now, width)
     lines += _section("Asked", _asked(job), width)
     lines += _section("Happened", _happened(job, now), width)
     lines += _progress(job, width)
