@@ -64,6 +64,11 @@ def test_what_a_login_says_is_seen_at_once_also_a_question(scripted: Scripted) -
     assert scripted.said == ["To sign in, open https://login.example/device?code=7\n", "Password: "]
 
 
+def test_a_warning_is_passed_on_although_kubectl_has_succeeded(scripted: Scripted) -> None:
+    assert scripted("echo 'Warning: old version' >&2; echo x").text("get") == "x\n"
+    assert scripted.said == ["Warning: old version\n"]
+
+
 def test_rights_that_are_missing_are_told_from_other_failures(scripted: Scripted) -> None:
     with pytest.raises(KubectlError) as caught:
         scripted("echo 'Error from server (Forbidden): pods is forbidden: User x cannot list' >&2; exit 1").text("get")

@@ -18,6 +18,8 @@ PROGRAM: Final = "kubectl"
 _COMPLAINT: Final = re.compile(r"(?i)(error|warning|unable to|the connection|no resources|[EWIF]\d{4} )")
 """How lines begin that kubectl itself writes; all others are a login's, which must be seen at once."""
 _LONGEST: Final = 2000
+_JOIN: Final = 5.0
+"""Seconds that the end of stderr is waited for: a login's own child may keep it open."""
 Say = Callable[[str], None]
 
 
@@ -54,10 +56,15 @@ class Kubectl:
         Raises:
             KubectlError: it has failed, or there is none.
         """
-        with self._started(words, given) as (process, complaints):
-            output = process.stdout.read() if process.stdout is not None else ""
-        if process.returncode != 0:
-            raise KubectlError(self.clean("\n".join(complaints)) or _died(process.returncode), output)
+        with self._started(words, given) as running:
+            output = running.output.read()
+            failed = running.failed()
+        complaints = self.clean("\n".join(running.complaints))
+        if failed:
+            raise KubectlError(complaints or _died(running.process.returncode), output)
+        for each in complaints.splitlines():
+            if each.startswith("Warning"):
+                self.say(f"{each}\n")
         return output
 
     def json(self, *words: str, given: str | None = None) -> Any:
@@ -71,17 +78,18 @@ class Kubectl:
         Raises:
             KubectlError: at the end of the lines, when it has failed by itself.
         """
-        with self._started(words, None) as (process, complaints):
+        with self._started(words, None) as running:
 
             def read() -> Iterator[str]:
-                yield from process.stdout or ()
-                if process.wait() != 0:
-                    raise KubectlError(self.clean("\n".join(complaints)) or _died(process.returncode))
+                yield from running.output
+                if running.failed():
+                    complaints = self.clean("\n".join(running.complaints))
+                    raise KubectlError(complaints or _died(running.process.returncode))
 
             try:
                 yield read()
             finally:
-                process.kill()
+                running.process.kill()
 
     def stop(self) -> None:
         """End every kubectl that still runs."""
@@ -99,11 +107,10 @@ class Kubectl:
         return text
 
     @contextlib.contextmanager
-    def _started(self, words: Sequence[str], given: str | None) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    def _started(self, words: Sequence[str], given: str | None) -> Iterator["_Running"]:
         program = shutil.which(PROGRAM)
         if program is None:
             raise KubectlError("kubectl is not on the PATH")
-        complaints: list[str] = []
         process = subprocess.Popen(  # noqa: S603 - the program is the user's kubectl, its words are no shell's
             [program, *self.options, *words],
             stdin=subprocess.PIPE if given is not None else None,
@@ -113,22 +120,19 @@ class Kubectl:
             encoding="utf-8",
             errors="replace",
         )
-        helpers = [threading.Thread(target=self._listen, args=(process.stderr, complaints), daemon=True)]
+        running = _Running(process)
+        running.run(lambda: self._listen(process.stderr, running.complaints))
         if given is not None:
-            helpers.append(threading.Thread(target=_feed, args=(process.stdin, given), daemon=True))
+            running.run(lambda: _feed(process.stdin, given))
         self.running.add(process)
-        for helper in helpers:
-            helper.start()
         try:
-            yield process, complaints
+            yield running
         except BaseException:
             process.kill()
             raise
         finally:
-            process.wait()
+            running.failed()
             self.running.discard(process)
-            for helper in helpers:
-                helper.join(5)
             for stream in (process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
@@ -149,6 +153,33 @@ class Kubectl:
                 rest = ""
         if rest:
             complaints.append(rest)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A kubectl at work."""
+
+    process: "subprocess.Popen[str]"
+    complaints: list[str] = field(default_factory=list)
+    _helpers: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def output(self) -> IO[str]:
+        """What it writes."""
+        assert self.process.stdout is not None  # noqa: S101 - it is a pipe: tells the type checker
+        return self.process.stdout
+
+    def run(self, call: Callable[[], None]) -> None:
+        """Do something beside it until it ends."""
+        self._helpers.append(threading.Thread(target=call, daemon=True))
+        self._helpers[-1].start()
+
+    def failed(self) -> bool:
+        """Wait for its end and for all that it complains about; return whether it has failed."""
+        self.process.wait()
+        for helper in self._helpers:
+            helper.join(_JOIN)
+        return self.process.returncode != 0
 
 
 def _feed(stream: IO[str] | None, given: str) -> None:
