@@ -20,7 +20,7 @@ TYPED := operator $(wildcard hack/*.py hack/*/*.py) tests
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test e2e lint crds chart bench control-plane requirements image release-artifacts release-build publish clean
+.PHONY: help demo test e2e lint crds chart bench control-plane requirements image pyz release-artifacts release-build publish clean
 
 help: ## show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/' | \
@@ -92,6 +92,9 @@ requirements: $(READY) ## resolve the dependencies anew, with hashes (UPGRADE=--
 
 image: ## build the image with docker, for this machine (IMAGE=name)
 	@docker buildx build --load --pull --tag "$${IMAGE:-esa-preload-operator}:$${IMAGE_TAG:-$(VERSION)}" --build-arg VERSION=$(VERSION) .
+
+pyz: $(READY) ## build the kubectl plugin as one file, dist/kubectl-esa_preload.pyz
+	@$(BIN)/python hack/tools/pyz.py
 
 # What these take: TAG=v1.2.3, IMAGE=registry/name, DIGEST=sha256:…, SOURCE=address of the repository.
 release-artifacts: $(READY) $(BILL) ## make the files of a release in dist/ (IMAGE=registry/name says where its image lies)

@@ -1,4 +1,4 @@
-"""Makes what a release consists of, the same bytes each time: wheel, sdist, chart, install.yaml, SBOM, checksums.
+"""Makes what a release consists of, the same bytes each time: wheel, sdist, kubectl plugin, chart, install.yaml, sums.
 
 Only files that Git knows count, and the time of the last commit is the time of everything (`SOURCE_DATE_EPOCH` names
 another). Where the image lies, and its digest, go into the chart and into install.yaml.
@@ -24,6 +24,7 @@ sys.path[:0] = [str(ROOT / "hack" / name) for name in ("control-plane", "tools")
 
 import yaml  # noqa: E402 - the path comes first
 
+import pyz  # noqa: E402 - the same
 from bill import BillError, bill_of_materials  # noqa: E402 - the same
 from build import binaries  # noqa: E402 - the same
 from chart import readme_of  # noqa: E402 - the same
@@ -62,6 +63,7 @@ class Release:
     def make(self, folder: Path) -> None:
         """Write all files."""
         self._python(folder)
+        self._plugin(folder)
         self._chart(folder)
         self._manifests(folder)
         self._bill_of_materials(folder)
@@ -72,6 +74,15 @@ class Release:
 
     def _python(self, folder: Path) -> None:
         self._run(sys.executable, "-m", "hatchling", "build", "--directory", str(folder))
+
+    def _plugin(self, folder: Path) -> None:
+        """Make the kubectl plugin as one file; krew's manifest needs an address, so there is none without a home."""
+        program = pyz.make(self.source, folder, self.version, self.epoch)
+        archive = pyz.make_archive(program, self.source / "LICENSE", folder, self.version, self.epoch)
+        if self.home:
+            template = (self.source / pyz.KREW).read_text(encoding="utf-8")
+            made = pyz.manifest(template, archive, self.version, self.home)
+            (folder / pyz.KREW.name).write_text(made, encoding="utf-8")
 
     def _chart(self, folder: Path) -> None:
         chart = self.source / CHART

@@ -26,6 +26,8 @@ COVERED_BY = {
     "helm/*/templates/networkpolicy.yaml": "deploy/test_chart_companions.py",
     "helm/*/templates/tests/*": "deploy/test_chart_companions.py",
     "helm/*": "deploy/test_chart.py",
+    "k9s/*": "deploy/test_plugin_files.py",
+    "krew/*": "deploy/test_plugin_files.py",
     "kustomize/overlays/demo/job.yaml": "deploy/test_examples.py",
     "kustomize/*": "deploy/test_kustomize.py",
     "monitoring/*": "deploy/test_monitoring.py",

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 WHEEL = f"esa_preload_operator-{VERSION}-py3-none-any.whl"
 SDIST = f"esa_preload_operator-{VERSION}.tar.gz"
 CHART = f"{NAME}-{VERSION}.tgz"
+PLUGIN = "kubectl-esa_preload.pyz"
+ARCHIVE = f"kubectl-esa_preload-{VERSION}.tar.gz"
 BOM = f"{NAME}-{VERSION}.cdx.json"
 DIGEST = "sha256:" + "c" * 64
 _JUDGE = """
@@ -76,7 +78,7 @@ def test_the_same_tree_gives_the_same_bytes_wherever_it_lies(dist: Path, tmp_pat
 def test_the_checksums_are_those_of_all_files(dist: Path) -> None:
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=dist, check=True)
     named = {line.split()[1] for line in (dist / "SHA256SUMS").read_text().splitlines()}
-    assert named == {WHEEL, SDIST, CHART, BOM, "install.yaml"} == set(contents(dist)) - {"SHA256SUMS"}
+    assert named == {WHEEL, SDIST, PLUGIN, ARCHIVE, CHART, BOM, "install.yaml"} == set(contents(dist)) - {"SHA256SUMS"}
 
 
 @pytest.mark.parametrize(

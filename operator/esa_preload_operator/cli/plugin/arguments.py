@@ -1,7 +1,8 @@
 """The words that the plugin understands. kubectl's own options are taken out before."""
 
 import argparse
-from typing import Final, TypeAlias
+import sys
+from typing import Any, Final, TypeAlias
 
 from esa_preload_operator.resources.durations import parse_duration
 
@@ -21,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the plugin's version")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_reset(commands)
     _add_looks(commands)
@@ -30,6 +32,17 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("-o", "--output", choices=("name",), help="print the names of what was changed")
     _add_operator(commands)
     return top
+
+
+class _Version(argparse.Action):
+    """Looks for the version only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print the version and end."""
+        from importlib.metadata import version  # noqa: PLC0415 - takes time that no other start has
+
+        sys.stdout.write(version("esa-preload-operator") + "\n")
+        parser.exit()
 
 
 def _add(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:

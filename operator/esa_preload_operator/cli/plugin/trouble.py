@@ -39,13 +39,8 @@ STYLE: Final = {
 }
 _PASSING: Final = frozenset(
     {
-        Reason.THROTTLED,
-        Reason.SERVICE_UNAVAILABLE,
-        Reason.OUTCOME_UNKNOWN,
-        Reason.CREATING,
-        Reason.REPLACING,
-        Reason.DELETING,
-        Reason.RESETTING,
+        *(Reason.THROTTLED, Reason.SERVICE_UNAVAILABLE, Reason.OUTCOME_UNKNOWN, Reason.DELETING, Reason.RESETTING),
+        Reason.JOB_NOT_FOUND,  # of a created job, which is made again; an adopted one is Stalled
     }
 )
 """Reasons of Ready=False that end by themselves."""
