@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import signal
+import tarfile
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
+from support.api import job_body
 from support.plugin import Plugin
 from support.world import World, new_world
 
@@ -169,3 +172,53 @@ def test_diagnose_finds_the_leader_and_the_job_that_is_in_trouble(operated: Worl
     assert topics["Your rights"][0]["result"] == "ok"
     assert "nosuch does not exist" in topics["Credentials"][0]["found"]
     assert found.code == 1
+
+
+def test_adopt_prints_resources_for_jobs_that_nothing_manages(operated: World, plugin: Plugin) -> None:
+    operated.seed(20, 21, name="Nightly EU")
+    operated.create(20)
+    operated.make_secret()
+    site = str(operated.simulator.job(operated.esa_id(21))["siteId"])
+    words = ("adopt", f"--site={site}", f"--endpoint={operated.simulator.url}", f"--job={operated.esa_id(21)}")
+    done = plugin.run(*words, "--credentials-secret=esa-credentials")
+    assert done.code == 0, done.err
+    (made,) = yaml.safe_load_all(done.out)
+    assert made["spec"] == {"jobId": operated.esa_id(21), "credentialsSecretRef": {"name": "esa-credentials"}}
+    assert made["metadata"] == {"name": "nightly-eu", "namespace": operated.namespace}
+    operated.control_plane.kubectl("apply", "--filename=-", "--dry-run=server", input=done.out)
+    assert operated.access_key_secret not in done.out + done.err.replace("esa-credentials", "")
+    keys = {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": operated.access_key_id,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong-secret-0123",
+    }
+    refused = plugin.run(*words, more=keys)
+    assert refused.code == 1
+    assert "SignatureDoesNotMatch" in refused.err
+    assert "wrong-secret-0123" not in refused.err
+
+
+def test_the_archive_for_maintainers_holds_nothing_that_was_planted(operated: World, plugin: Plugin) -> None:
+    planted = ("planted-variable", "plantedSignature", "planted-token-0815", "planted-key-id", "planted-key-secret")
+    operated.make_secret("planted", accessKeyId="planted-key-id", accessKeySecret="planted-key-secret")
+    source = {"ossUrl": "https://b.oss-cn-hangzhou.aliyuncs.com/l.txt?Signature=plantedSignature"}
+    body = job_body("j22", source=source, siteId=1, credentialsSecretRef={"name": "planted"}, suspend=True)
+    del body["spec"]["jobId"]
+    body["metadata"]["annotations"] = {"resetRequested": "planted-token-0815"}
+    operated.control_plane.kubectl(f"--namespace={operated.namespace}", "apply", "--filename=-", input=json.dumps(body))
+    variable = {"name": "HTTPS_PROXY_PASSWORD", "value": "planted-variable"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "op-1", "labels": {"app.kubernetes.io/name": "esa-preload-operator"}},
+        "spec": {"containers": [{"name": "operator", "image": "esa:1", "env": [variable]}]},
+    }
+    assert operated.api.call("POST", f"/api/v1/namespaces/{operated.namespace}/pods", pod).status == 201
+    path = operated.folder / "support.tar.gz"
+    done = plugin.run("diagnose", f"--output={path}", "--endpoint=none", "--operator-namespace", operated.namespace)
+    assert path.stat().st_mode & 0o077 == 0
+    with tarfile.open(path) as archive:
+        files = {each.name.rpartition("support/")[2]: archive.extractfile(each) for each in archive}
+        texts = {name: file.read().decode() for name, file in files.items() if file is not None}
+    assert {"findings.txt", "jobs.json", "events.json", "leases.json", "pods.json", "logs/op-1.log"} <= set(texts)
+    assert '"j22"' in texts["jobs.json"]
+    assert [each for each in planted if any(each in text for text in (*texts.values(), done.out, done.err))] == []

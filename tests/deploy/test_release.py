@@ -204,6 +204,7 @@ def test_the_chart_and_the_manifests_know_where_they_come_from(tmp_path: Path) -
         "/blob/main/CHANGELOG.md",
         "/issues",
     }
+    assert home in (folder / "esa-preload.yaml").read_text()  # krew's manifest
     mirrored = read(
         helm("helm4", "template", NAME, str(folder / CHART), "--set=global.imageRegistry=mirror.example.com")
     )

@@ -58,11 +58,11 @@ class Plugin:
     def _command(self, words: Sequence[str]) -> list[str | Path]:
         return [binaries() / "kubectl", "esa-preload", words[0], f"--namespace={self.namespace}", *words[1:]]
 
-    def start(self, *words: str, **more: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, more: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Begin a command; what it writes comes by pipes."""
         return subprocess.Popen(
             self._command(words),
-            env={**self.environment, **more},
+            env={**self.environment, **(more or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -70,9 +70,9 @@ class Plugin:
             start_new_session=True,
         )
 
-    def run(self, *words: str, timeout: float = 60, **more: str) -> Done:
+    def run(self, *words: str, timeout: float = 60, more: Mapping[str, str] | None = None) -> Done:
         """Run a command to its end."""
-        process = self.start(*words, **more)
+        process = self.start(*words, more=more)
         out, err = process.communicate(timeout=timeout)
         return Done(process.returncode, out, err)
 
