@@ -1,5 +1,6 @@
 """What every command gets: kubectl, the command line, and where to write. And the exit codes."""
 
+import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Context:
 
     def command(self, *words: str) -> str:
         """Return a command line to advise, with the options that its user gave but for secrets."""
-        return " ".join(("kubectl esa-preload", *words, *self.given.shown))
+        return " ".join(("kubectl esa-preload", *words, *map(shlex.quote, self.given.shown)))
 
 
 def _is_told(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Tells kubectl's own options from the plugin's: they may stand anywhere, and go on to every kubectl."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 _WITH_VALUE: Final = frozenset(
@@ -31,9 +31,9 @@ class UsageError(Exception):
 class Given:
     """A command line, taken apart."""
 
-    kubectl: tuple[str, ...] = ()
+    kubectl: tuple[str, ...] = field(default=(), repr=False)
     """kubectl's options, each in one word."""
-    hidden: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = field(default=(), repr=False)
     """Their values that are secret."""
     namespace: str = ""
     all_namespaces: bool = False

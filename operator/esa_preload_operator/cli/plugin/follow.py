@@ -14,6 +14,8 @@ from esa_preload_operator.cli.plugin.targets import RESOURCE
 
 _MOST_WATCHES: Final = 4
 """Namespaces that are watched one by one; of more, all are watched at once."""
+_END: Final = 2.0
+"""Seconds that the end of a watch is waited for."""
 _PAUSES: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -30,6 +32,8 @@ class Interrupted:
     """A watch has failed and is tried again."""
 
     why: str
+    missing: bool = False
+    """What was to be watched does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,11 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        self._kubectl.stop()
+        ends = time.monotonic() + _END
+        while any(each.is_alive() for each in self._threads) and time.monotonic() < ends:
+            self._kubectl.stop()  # again, because one may just have been started
+            for each in self._threads:
+                each.join(0.05)
 
     def next(self, seconds: float) -> News | None:
         """Return the next news, or None when there are none for so long."""
@@ -87,8 +95,9 @@ class Watch:
                 with self._kubectl.lines("get", *words, "--watch", "--output-watch-events", "--output=json") as lines:
                     for body in documents(lines):
                         self._news.put(Seen(read_job(part(body, "object")), part(body).get("type") == "DELETED"))
-            except (KubectlError, ValueError) as error:
-                if not self._stopping.is_set():
-                    self._news.put(Interrupted(str(error)))
+            except KubectlError as error:
+                self._news.put(Interrupted(str(error), error.is_missing))
+            except ValueError:
+                self._news.put(Interrupted("kubectl wrote something that is no JSON"))
             failures = failures + 1 if time.monotonic() - began < 10 else 0
             self._stopping.wait(_PAUSES[min(failures, len(_PAUSES) - 1)])

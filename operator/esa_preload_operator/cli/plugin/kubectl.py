@@ -45,7 +45,7 @@ class KubectlError(Exception):
 class Kubectl:
     """kubectl with the options that its user gave; `say` gets what a login wants to be seen."""
 
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = field(default=(), repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
     running: set["subprocess.Popen[str]"] = field(default_factory=set, repr=False)
     say: Say = field(default=lambda text: print(text, end="", file=sys.stderr, flush=True))  # noqa: T201 - stderr of a CLI

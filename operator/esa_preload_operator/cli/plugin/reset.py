@@ -2,9 +2,10 @@
 
 import argparse
 import contextlib
+import shlex
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from esa_preload_operator.cli.plugin.context import FAILED, INTERRUPTED, OK, TIMED_OUT, Context
@@ -34,13 +35,13 @@ def reset(context: Context, options: argparse.Namespace) -> int:
     requests = Requests(token, options.max_parallel or 0, submitted=options.until == "submitted")
     requests.add(jobs)
     run = _Run(context, requests, options)
-    waits = options.wait or options.until is not None or options.max_parallel is not None
-    if not waits:
-        run.ask()
-    elif not run.follow(time.monotonic() + options.timeout):
+    try:
+        run.follow(time.monotonic() + options.timeout)
+    except KeyboardInterrupt:
+        context.note(run.advice("The requests stay as they are, and the operator goes on with them."))
         return INTERRUPTED
     run.report()
-    return _code(requests, waited=waits)
+    return _code(requests, waited=run.waits)
 
 
 def _code(requests: Requests, *, waited: bool) -> int:
@@ -57,6 +58,13 @@ class _Run:
     requests: Requests
     options: argparse.Namespace
     picture: Picture | None = None
+    complaints: list[str] = field(default_factory=list)
+    """What is to be told once no picture stands in the way, each once."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether outcomes are waited for."""
+        return bool(self.options.wait or self.options.until is not None or self.options.max_parallel is not None)
 
     @property
     def namespaces(self) -> bool:
@@ -68,25 +76,19 @@ class _Run:
         while due := self.requests.due():
             words = (f"{RESET_KEY}={self.requests.token}", "--overwrite")
             changed, complaint = change(self.context.kubectl, "annotate", due, *words)
-            if complaint:
-                self.context.error(complaint)
+            self._complain(complaint)
             now, known = time.monotonic(), {job.ref for job in changed}
             self.requests.was_asked(changed, now)
             self.requests.was_refused([job for job in due if job.ref not in known], now)
             for job in due:
                 self.tell(job.ref)
 
-    def follow(self, deadline: float) -> bool:
-        """Wait for all outcomes until a deadline on the monotonic clock; return False after Ctrl-C."""
-        try:
-            with self._drawing():
-                self.ask()
-                if self.requests.open:
-                    self._watch(deadline)
-        except KeyboardInterrupt:
-            self.context.note(self._advice("The requests stay as they are, and the operator goes on with them."))
-            return False
-        return True
+    def follow(self, deadline: float) -> None:
+        """Ask, and wait for all outcomes until a deadline on the monotonic clock."""
+        with self._drawing():
+            self.ask()
+            if self.waits and self.requests.open:
+                self._watch(deadline)
 
     def _watch(self, deadline: float) -> None:
         with Watch(self.context.kubectl, scopes(self.requests.entries)) as watch:
@@ -96,13 +98,22 @@ class _Run:
                 self._draw()
 
     def _take(self, news: News | None) -> None:
+        now = time.monotonic()
         if isinstance(news, Interrupted):
-            self.context.error(f"{news.why}\nthe watch has ended and begins anew")
+            self._complain(news.why)
+            for entry in self.requests.open if news.missing and len(self.requests.entries) == 1 else ():
+                self.requests.gone(entry.job.ref, now)
         elif isinstance(news, Seen):
-            now = time.monotonic()
             job = news.job
             if self.requests.gone(job.ref, now) if news.deleted else self.requests.observe(job, now):
                 self.tell(job.ref)
+
+    def _complain(self, text: str) -> None:
+        """Tell what kubectl says, once, and not in the middle of a picture."""
+        if text and text not in self.complaints:
+            self.complaints.append(text)
+            if self.picture is None:
+                self.context.error(text)
 
     def tell(self, ref: Ref) -> None:
         """Print what has changed about one job, where no picture shows it."""
@@ -111,13 +122,17 @@ class _Run:
 
     @contextlib.contextmanager
     def _drawing(self) -> Iterator[None]:
-        if not self.context.stdout.live or self.options.output is not None or not has_rich():
+        if not self.waits or not self.context.stdout.live or self.options.output is not None or not has_rich():
             yield
             return
-        with LivePicture(self.context.stdout) as self.picture:
-            yield
-            self._draw()
-        self.picture = None
+        try:
+            with LivePicture(self.context.stdout) as self.picture:
+                yield
+                self._draw()
+        finally:
+            self.picture = None
+            for each in self.complaints:
+                self.context.error(each)
 
     def _draw(self) -> None:
         if self.picture is not None:
@@ -134,18 +149,19 @@ class _Run:
             self.context.stdout.write(formatted(as_data(self.requests), form))
         elif len(self.requests.entries) > 1 and not self.context.stdout.live:
             self.context.show([tally(self.requests)])
-        if self.requests.open and self.requests.entries and self.options.wait:
+        if self.waits and self.requests.open:
             late = counted(len(self.requests.open), "request")
-            self.context.note(
-                self._advice(f"{late} had no outcome within the time; the operator goes on.")
-                + f"\nWhat may be in the way: {self.context.command('diagnose')}"
-            )
+            self.context.note(self.advice(f"{late} had no outcome within the time; the operator goes on."))
+            self.context.note(f"What may be in the way: {self.context.command('diagnose')}")
 
     def _jobs_asked(self) -> list[Job]:
         return [each.job for each in self.requests.entries.values() if each.asked is not None]
 
-    def _advice(self, what: str) -> str:
+    def advice(self, what: str) -> str:
         """Say how to follow the requests: the same token asks for nothing new."""
-        chosen = [*self.options.names] or [f"-l={self.options.selector}"] if not self.options.all else ["--all"]
-        words = ["reset", *chosen, *self.context.given.scope, f"--token={shown_token(self.requests.token)}", "--wait"]
-        return f"{what}\nFollow them, without a new request, by: {self.context.command(*words)}"
+        chosen = ["--all"] if self.options.all else [*self.options.names] or [f"--selector={self.options.selector}"]
+        token = self.requests.token
+        shown = shlex.quote(token) if shown_token(token) == token else '"$TOKEN"'
+        words = ["reset", *map(shlex.quote, chosen), *self.context.given.scope, f"--token={shown}", "--wait"]
+        words += [f"--max-parallel={self.requests.limit}"] if self.requests.limit else []
+        return f"{what}\nThe same token asks for nothing twice. Follow it by: {self.context.command(*words)}"
