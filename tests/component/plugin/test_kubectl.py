@@ -56,6 +56,14 @@ def test_a_complaint_is_the_error_without_secrets_and_query_strings(scripted: Sc
     assert caught.value.is_missing
 
 
+def test_kubectls_own_log_gives_way_to_its_complaint(scripted: Scripted) -> None:
+    logged = "echo 'E1128 23:32:37.5 1 memcache.go:381] no list' >&2"
+    with pytest.raises(KubectlError, match="^The connection to the server was refused$"):
+        scripted(f"{logged}; echo 'The connection to the server was refused' >&2; exit 1").text("get")
+    with pytest.raises(KubectlError, match="memcache"):
+        scripted(f"{logged}; exit 1").text("get")
+
+
 def test_what_a_login_says_is_seen_at_once_also_a_question(scripted: Scripted) -> None:
     kubectl = scripted(
         "echo 'To sign in, open https://login.example/device?code=7' >&2; printf 'Password: ' >&2; sleep 0.3"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from esa_preload_operator.cli.plugin.adopt import choose, managed_ids, manifests, resource_name
 from esa_preload_operator.cli.plugin.completion import SCRIPTS, candidates, takes_names
+from esa_preload_operator.cli.plugin.context import FAILED, INTERRUPTED, OK, TIMED_OUT, USAGE
 from esa_preload_operator.cli.plugin.jobs import Ref
 from esa_preload_operator.cli.plugin.logs import lines_about
 from esa_preload_operator.domain.esa import EsaJob
@@ -89,3 +93,10 @@ def test_names_stand_where_a_command_takes_them() -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "kubectl"])
 def test_each_script_asks_the_plugin(shell: str) -> None:
     assert "__complete" in SCRIPTS[shell]
+
+
+def test_the_page_about_the_plugin_names_every_command_and_exit_code() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "plugin.md").read_text()
+    assert [each for each in candidates([], "") if f"`{each}" not in page] == []
+    codes = {OK, FAILED, USAGE, TIMED_OUT, INTERRUPTED}
+    assert {int(each) for each in re.findall(r"(?m)^\| (\d+) \|", page)} == codes

@@ -37,6 +37,11 @@ class Condition:
     message: str = ""
     since: float | None = None
 
+    @property
+    def why(self) -> str:
+        """Reason and message, which often begins with a code that is the reason."""
+        return self.message if self.message.startswith(self.reason) else f"{self.reason}: {self.message}"
+
 
 @dataclass(frozen=True, slots=True)
 class Reset:

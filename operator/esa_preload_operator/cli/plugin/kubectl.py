@@ -17,6 +17,7 @@ from esa_preload_operator.domain.cleaning import clean_text
 PROGRAM: Final = "kubectl"
 _COMPLAINT: Final = re.compile(r"(?i)(error|warning|unable to|the connection|no resources|[EWIF]\d{4} )")
 """How lines begin that kubectl itself writes; all others are a login's, which must be seen at once."""
+_LOGGED: Final = re.compile(r"[EWIF]\d{4} ")
 _LONGEST: Final = 2000
 _JOIN: Final = 5.0
 """Seconds that the end of stderr is waited for: a login's own child may keep it open."""
@@ -59,7 +60,7 @@ class Kubectl:
         with self._started(words, given) as running:
             output = running.output.read()
             failed = running.failed()
-        complaints = self.clean("\n".join(running.complaints))
+        complaints = self.clean(running.said)
         if failed:
             raise KubectlError(complaints or _died(running.process.returncode), output)
         for each in complaints.splitlines():
@@ -83,7 +84,7 @@ class Kubectl:
             def read() -> Iterator[str]:
                 yield from running.output
                 if running.failed():
-                    complaints = self.clean("\n".join(running.complaints))
+                    complaints = self.clean(running.said)
                     raise KubectlError(complaints or _died(running.process.returncode))
 
             try:
@@ -168,6 +169,12 @@ class _Running:
         """What it writes."""
         assert self.process.stdout is not None  # noqa: S101 - it is a pipe: tells the type checker
         return self.process.stdout
+
+    @property
+    def said(self) -> str:
+        """Its complaints without the lines of its own log, which repeat them at length, unless there are no others."""
+        plain = [each for each in self.complaints if not _LOGGED.match(each)]
+        return "\n".join(plain or self.complaints[-1:])
 
     def run(self, call: Callable[[], None]) -> None:
         """Do something beside it until it ends."""

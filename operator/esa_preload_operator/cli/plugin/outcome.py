@@ -67,7 +67,7 @@ def _waiting(job: Job) -> Verdict:
         return Verdict(End.OPEN, Phase.HELD, "the job is suspended: the reset waits for `resume`")
     ready = job.conditions.get("Ready")
     if ready is not None and ready.status == "False":
-        return Verdict(End.OPEN, "Requested", f"{ready.reason}: {ready.message}")
+        return Verdict(End.OPEN, "Requested", ready.why)
     return Verdict(End.OPEN, "Requested")
 
 

@@ -166,7 +166,7 @@ def _conditions(conditions: Collection[Condition], now: float, width: int) -> li
 
 def _in_words(condition: Condition) -> str:
     meant = _PLAIN.get((condition.type, condition.status), "")
-    why = f"{condition.reason}: {condition.message}" if condition.message else condition.reason
+    why = condition.why if condition.message else condition.reason
     if not meant:
         return why
     return meant if meant.endswith(".") and not condition.message else f"{meant.rstrip('.')}. {why}"

@@ -276,7 +276,8 @@ def _jobs(facts: Facts, _now: float) -> Iterator[Check]:
     ill = [(job, found) for job, found in sorted_by_trouble(facts.jobs) if found.level <= Level.RETRIED]
     for job, found in ill[:_SHOWN]:
         result = Result.BAD if found.level <= Level.BLOCKED else Result.WARNING
-        told = f"{job.ref.namespace}/{job.ref.name}: {found.word}" + (f": {found.why}" if found.why else "")
+        why = found.why if found.why.startswith(found.word) else f"{found.word}: {found.why}".rstrip(": ")
+        told = f"{job.ref.namespace}/{job.ref.name}: {why}"
         yield Check("Job", result, told, advice(found.word))
     if len(ill) > _SHOWN:
         yield Check("Jobs", Result.WARNING, f"{len(ill) - _SHOWN} more need somebody: see `list`")
