@@ -7,7 +7,7 @@ import re
 import signal
 import tarfile
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -222,3 +222,22 @@ def test_the_archive_for_maintainers_holds_nothing_that_was_planted(operated: Wo
     assert {"findings.txt", "jobs.json", "events.json", "leases.json", "pods.json", "logs/op-1.log"} <= set(texts)
     assert '"j22"' in texts["jobs.json"]
     assert [each for each in planted if any(each in text for text in (*texts.values(), done.out, done.err))] == []
+
+
+def test_diagnose_judges_the_rights_of_a_user_in_the_namespace_that_he_works_in(
+    operated: World, plugin: Plugin
+) -> None:
+    rule = {"apiGroups": ["esa.preload-operator.io"], "resources": ["scheduledpreloadjobs"]}
+    role: dict[str, Any] = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "reader"},
+    }
+    role |= {"rules": [rule | {"verbs": ["get", "list", "watch"]}]}
+    kubectl = operated.control_plane.kubectl
+    kubectl("create", f"--namespace={operated.namespace}", "--filename=-", input=json.dumps(role))
+    kubectl("create", "rolebinding", "reader", "--role=reader", "--user=reader", f"--namespace={operated.namespace}")
+    found = json.loads(plugin.run("diagnose", "-o=json", "--as=reader", "--endpoint=none").out)
+    (rights,) = (each for each in found if each["topic"] == "Your rights")
+    assert rights["found"].startswith("denied: patch scheduledpreloadjobs (reset, suspend and resume), list events")
+    assert {each["result"] for each in found if each["topic"] in {"Operator", "Lease", "Admission"}} == {"unknown"}

@@ -58,7 +58,7 @@ def test_a_complaint_is_the_error_without_secrets_and_query_strings(scripted: Sc
 
 def test_kubectls_own_log_gives_way_to_its_complaint(scripted: Scripted) -> None:
     logged = "echo 'E1128 23:32:37.5 1 memcache.go:381] no list' >&2"
-    with pytest.raises(KubectlError, match="^The connection to the server was refused$"):
+    with pytest.raises(KubectlError, match=r"^The connection to the server was refused$"):
         scripted(f"{logged}; echo 'The connection to the server was refused' >&2; exit 1").text("get")
     with pytest.raises(KubectlError, match="memcache"):
         scripted(f"{logged}; exit 1").text("get")

@@ -12,7 +12,7 @@ from esa_preload_operator.cli.plugin.flags import UsageError
 from esa_preload_operator.cli.plugin.jobs import Job, part, read_jobs
 from esa_preload_operator.cli.plugin.kubectl import KubectlError
 from esa_preload_operator.cli.plugin.layout import Cell, Line, table
-from esa_preload_operator.cli.plugin.output import formatted
+from esa_preload_operator.cli.plugin.output import formatted, list_of
 from esa_preload_operator.cli.plugin.targets import RESOURCE
 from esa_preload_operator.cli.plugin.words import share
 from esa_preload_operator.domain.errors import EsaError
@@ -50,7 +50,7 @@ def adopt(context: Context, options: argparse.Namespace) -> int:
     secret = options.credentials_secret
     bodies = manifests(chosen, secret=secret, namespace=context.given.namespace)
     if options.output == "json":
-        context.stdout.write(formatted({"apiVersion": "v1", "kind": "List", "items": bodies}, "json"))
+        context.stdout.write(formatted(list_of(bodies), "json"))
     else:
         context.stdout.write("---\n".join(formatted(each, "yaml") for each in bodies))
     context.note("Apply them by piping this into: kubectl apply -f -")

@@ -16,7 +16,7 @@ from esa_preload_operator.cli.plugin.outcome import fresh_token, shown_token, to
 from esa_preload_operator.cli.plugin.output import formatted, names
 from esa_preload_operator.cli.plugin.requests import Requests, as_data, picture, tally, told
 from esa_preload_operator.cli.plugin.screen import LivePicture, Picture, has_rich
-from esa_preload_operator.cli.plugin.targets import change, find_jobs
+from esa_preload_operator.cli.plugin.targets import AT_ONCE, change, find_jobs
 from esa_preload_operator.cli.plugin.words import counted
 from esa_preload_operator.resources.names import RESET_KEY
 
@@ -73,7 +73,7 @@ class _Run:
 
     def ask(self) -> None:
         """Set the token on all jobs whose turn it is."""
-        while due := self.requests.due():
+        while due := self.requests.due()[:AT_ONCE]:
             words = (f"{RESET_KEY}={self.requests.token}", "--overwrite")
             changed, complaint = change(self.context.kubectl, "annotate", due, *words)
             self._complain(complaint)
@@ -82,6 +82,7 @@ class _Run:
             self.requests.was_refused([job for job in due if job.ref not in known], now)
             for job in due:
                 self.tell(job.ref)
+            self._draw()
 
     def follow(self, deadline: float) -> None:
         """Ask, and wait for all outcomes until a deadline on the monotonic clock."""

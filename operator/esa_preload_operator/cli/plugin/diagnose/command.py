@@ -28,7 +28,7 @@ _SETTING: Final = "ESA_OPERATOR_ENDPOINT"
 
 def diagnose(context: Context, options: argparse.Namespace) -> int:
     """Print all findings; return 1 when something is wrong."""
-    facts = gather(context.kubectl, options.name, context.given.scope, options.operator_namespace)
+    facts = gather(context.kubectl, context.given, options.name, options.operator_namespace)
     endpoint = options.endpoint or endpoint_of(facts)
     if endpoint and endpoint != _NOWHERE and facts.version.error is None:
         reach(facts, _ENDPOINTS.get(endpoint, endpoint))

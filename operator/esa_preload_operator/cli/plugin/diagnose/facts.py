@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from esa_preload_operator.cli.plugin.diagnose.rights import OF_OPERATOR, OF_USER, Right, review
+from esa_preload_operator.cli.plugin.flags import Given
 from esa_preload_operator.cli.plugin.jobs import Job, Json, entries, part, read_jobs, text
 from esa_preload_operator.cli.plugin.kubectl import Kubectl, KubectlError
 from esa_preload_operator.cli.plugin.pods import LABEL, Pod, find_pods
@@ -76,8 +77,8 @@ def ask(kubectl: Kubectl, *words: str, given: str | None = None) -> Answer:
         return Answer(error=error)
 
 
-def gather(kubectl: Kubectl, name: str | None, scope: tuple[str, ...], place: str | None) -> Facts:
-    """Ask all questions, some at a time."""
+def gather(kubectl: Kubectl, given: Given, name: str | None, place: str | None) -> Facts:
+    """Ask all questions, some at a time; the operator is looked for in `place`, or wherever it may be."""
     facts = Facts(version=ask(kubectl, "version"))
     if facts.version.error is not None:
         return facts
@@ -92,14 +93,14 @@ def gather(kubectl: Kubectl, name: str | None, scope: tuple[str, ...], place: st
         answers = {key: pool.submit(ask, kubectl, *words) for key, words in questions.items()}
         schema = pool.submit(_raw, kubectl, f"/openapi/v3/apis/{GROUP}/{VERSION}")
         pods = pool.submit(_try, lambda: find_pods(kubectl, place))
-        jobs = pool.submit(_try, lambda: _jobs(kubectl, name, scope))
+        jobs = pool.submit(_try, lambda: _jobs(kubectl, name, given.scope))
         facts.asked_at, facts.whoami = _timed(kubectl)
         for key, answer in answers.items():
             setattr(facts, key, answer.result())
         facts.schema, facts.pods, facts.jobs = schema.result(), pods.result(), jobs.result()
         _about_operator(kubectl, facts, pool)
         secrets = {key: pool.submit(_try, _reader(kubectl, key)) for key in named_secrets(facts.jobs)}
-        rights = pool.submit(review, kubectl, OF_USER, None, "")
+        rights = pool.submit(review, kubectl, OF_USER, None, _namespace(kubectl, given))
         facts.secrets = {key: each.result() for key, each in secrets.items()}
         facts.user_rights = rights.result()
     return facts
@@ -125,6 +126,14 @@ def named_secrets(jobs: list[Job] | KubectlError) -> list[tuple[str, str]]:
         return []
     found = {(job.ref.namespace, text(part(job.spec, "credentialsSecretRef").get("name"))) for job in jobs}
     return sorted(each for each in found if each[1])
+
+
+def _namespace(kubectl: Kubectl, given: Given) -> str:
+    """Return the namespace that kubectl works in; nothing for all."""
+    if given.all_namespaces or given.namespace:
+        return "" if given.all_namespaces else given.namespace
+    found = _try(lambda: kubectl.text("config", "view", "--minify", "--output=jsonpath={..namespace}"))
+    return found.strip() if isinstance(found, str) and found.strip() else "default"
 
 
 def _reader(kubectl: Kubectl, key: tuple[str, str]) -> Callable[[], tuple[str, ...]]:
