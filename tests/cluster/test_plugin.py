@@ -145,6 +145,15 @@ def test_the_picture_on_a_terminal_ends_with_all_outcomes(operated: World, plugi
     assert "1 of 1 reset" in last
 
 
+def test_watch_draws_the_list_anew_until_ctrl_c(operated: World, plugin: Plugin) -> None:
+    operated.seed(23)
+    operated.create(23)
+    done = plugin.on_a_terminal("watch", interrupt_at="j23")
+    assert done.code == 130
+    assert done.out.count("NAME") >= 1
+    assert "Traceback" not in done.out
+
+
 def test_suspend_lets_a_job_rest(operated: World, plugin: Plugin) -> None:
     operated.create(14)
     assert plugin.run("suspend", "j14").out == "j14  suspended\n"
@@ -154,7 +163,8 @@ def test_suspend_lets_a_job_rest(operated: World, plugin: Plugin) -> None:
 
 def test_names_are_completed_and_missing_ones_are_named(operated: World, plugin: Plugin) -> None:
     operated.create(15)
-    assert "j15\n" in plugin.run("__complete", "status", "j1").out
+    assert "j15" in plugin.complete("status", f"--namespace={operated.namespace}", "j1")
+    assert plugin.complete("res") == ["reset", "resume", ":4"]
     missing = plugin.run("reset", "j15", "nosuch")
     assert missing.code == 1
     assert 'scheduledpreloadjobs.esa.preload-operator.io "nosuch" not found' in missing.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -76,8 +77,17 @@ class Plugin:
         out, err = process.communicate(timeout=timeout)
         return Done(process.returncode, out, err)
 
-    def on_a_terminal(self, *words: str, columns: int = 80, **more: str) -> Done:
-        """Run a command on a terminal of so many columns."""
+    def complete(self, *words: str) -> list[str]:
+        """Return what kubectl itself completes, with the script that the plugin prints for that."""
+        script = self.folder / "kubectl_complete-esa_preload"
+        script.write_text(self.run("completion", "kubectl").out)
+        script.chmod(0o755)
+        command = [str(binaries() / "kubectl"), "__complete", "esa-preload", *words]
+        done = subprocess.run(command, env=dict(self.environment), capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    def on_a_terminal(self, *words: str, columns: int = 80, interrupt_at: str = "", **more: str) -> Done:
+        """Run a command on a terminal of so many columns, and press Ctrl-C once it shows a text."""
         ours, theirs = pty.openpty()
         variables = {**self.environment, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "40", **more}
         process = subprocess.Popen(
@@ -88,6 +98,9 @@ class Plugin:
         found = b""
         while piece := _read(ours):
             found += piece
+            if interrupt_at and interrupt_at.encode() in found:
+                os.killpg(process.pid, signal.SIGINT)
+                interrupt_at = ""
         os.close(ours)
         return Done(process.wait(60), found.decode(), "")
 
