@@ -11,6 +11,7 @@ from esa_preload_operator.domain.recorded import (
     MISSED,
     PENDING,
     REFUSED,
+    RESTING,
     WAITING,
     WindowState,
 )
@@ -93,7 +94,7 @@ def _fits(view: View, wall: float) -> bool:
 
 
 def _is_settled(spec: WindowSpec, entry: WindowState, wall: float) -> bool:
-    if entry.stopped or entry.state == REFUSED:
+    if entry.stopped or entry.state in {REFUSED, RESTING}:
         return False
     wanted = identity(spec, entry, wall)
     if wanted is None or (wanted.end <= wall and not entry.live):
