@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from support.agreement import Agreement
+from support.agreement import Agreement, epoch
 from support.fakes import WALL
 from support.walks.walk import CREATE, RESET
 
@@ -43,7 +43,7 @@ def complaints(walk: Walk) -> list[str]:
     agreement = Agreement(
         walk.body, walk.jobs(walk.uid), walk.texts(), walk.outside.clock.wall(), walk.story.stopped_by_hand
     )
-    return [*found, *agreement.complaints(), *_about_numbers(walk), *_about_resets(walk)]
+    return [*found, *agreement.complaints(), *_about_numbers(walk), *_about_resets(walk), *_about_on_reset(walk)]
 
 
 def _unrest(walk: Walk, since: float, writes: int) -> Iterator[str]:
@@ -69,6 +69,23 @@ def _about_numbers(walk: Walk) -> Iterator[str]:
         shown = walk.status.get("urlSubmitted")
         if job["id"] == walk.status.get("jobId") and job["urlSubmitted"] != shown:
             yield f"{job['urlSubmitted']} submitted, {shown} shown"
+
+
+def _about_on_reset(walk: Walk) -> Iterator[str]:
+    """Each reset has opened its windows, if they were there well before it."""
+    reset = walk.status.get("reset", {})
+    if reset.get("phase") not in {"Succeeded", "Replaced"} or walk.spec.get("suspend"):
+        return
+    made = epoch(reset["finishedAt"])
+    entries = {entry["name"]: entry for entry in walk.status.get("executions", ())}
+    for window in walk.spec.get("executions", ()):
+        known = walk.story.put[window["name"]] + EARLIER < made
+        if window.get("onReset") and known and epoch(entries[window["name"]].get("startTime", OLD)) < made:
+            yield f"{window['name']} was not opened by the reset of {reset['finishedAt']}"
+
+
+EARLIER: Final = 60.0
+OLD: Final = "2020-01-01T00:00:00Z"
 
 
 def _about_resets(walk: Walk) -> Iterator[str]:

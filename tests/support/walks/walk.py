@@ -41,6 +41,8 @@ class Story:
     losses: int = 0
     """Crashes, and writes whose answers were lost: with them the count of undecidable calls may be lost."""
     requests: int = 0
+    put: dict[str, float] = field(default_factory=dict)
+    """When each window was put into the spec, in epoch seconds."""
     asked_at: float | None = None
     """When a token was set last that only a call can satisfy."""
 
@@ -219,4 +221,5 @@ class Walk:
     def put_window(self, slot: str, window: dict[str, Any] | None) -> None:
         """Let the spec have a window under a name; None takes it away."""
         others = [each for each in self.spec.get("executions", []) if each["name"] != slot]
+        self.story.put[slot] = self.outside.clock.wall()
         self.edit(executions=[*others, {"name": slot} | window] if window is not None else others)

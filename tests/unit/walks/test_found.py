@@ -82,7 +82,7 @@ def test_a_first_create_that_is_refused_is_told_and_tried_ever_more_slowly() -> 
     walk.restart()
     walk.create()
     walk.turn(3600)
-    assert walk.writes < 20
+    assert walk.writes < 40
     assert 3 < len([each for each in walk.calls() if each.action == CREATE]) < 15
     assert complaints(walk) == []
     walk.close()

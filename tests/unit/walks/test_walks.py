@@ -97,6 +97,14 @@ class Walks(RuleBasedStateMachine):
     def delete(self) -> None:
         self.walk.delete()
 
+    @precondition(lambda self: self.walk.lives)
+    @rule(fault=st.sampled_from(LOSSES), name=st.sampled_from("ABC"), seconds=instants)
+    def delete_while_the_job_is_replaced(self, fault: dict[str, Any], name: str, seconds: float) -> None:
+        self.walk.fault(action=CREATE, **fault)
+        self.walk.edit(source={"urls": LISTS[name]})
+        self.walk.turn(seconds)
+        self.walk.delete()
+
     @precondition(lambda self: self.walk.body is None)
     @rule()
     def create(self) -> None:
