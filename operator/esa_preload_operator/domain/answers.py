@@ -49,7 +49,8 @@ def after_question(local: LocalState, asked: Asking, result: Result, now: Moment
         case tuple() if isinstance(asked.query, ListExecutions):
             listed = Executions(asked.query.job_id, result)
             suspected = known.suspected and listed.job_id != asked.view.job_id  # a retired job's list tells nothing
-            return replace(local, work=replace(known, executions=listed, suspected=suspected))
+            stubborn = executions.still_stubborn(known.stubborn, result)
+            return replace(local, work=replace(known, executions=listed, suspected=suspected, stubborn=stubborn))
         case _:
             return local
 

@@ -283,6 +283,14 @@ def after_command(local: LocalState, command: Command, execution: Execution | No
     return replace(local, work=replace(local.work, executions=executions, stubborn=stubborn))
 
 
+def still_stubborn(
+    stubborn: tuple[tuple[str, NewExecution], ...], items: Sequence[Execution]
+) -> tuple[tuple[str, NewExecution], ...]:
+    """Return the updates that a list does not show: what it shows has worked, and may be repeated after a drift."""
+    shown = {(one.id, identity_of(one)) for one in items}
+    return tuple(entry for entry in stubborn if entry not in shown)
+
+
 def _asked(old: Execution, change: ExecutionChange) -> NewExecution | None:
     """Return the execution that an update asked for."""
     return identity_of(
