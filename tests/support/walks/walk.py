@@ -187,12 +187,13 @@ class Walk:
         return {entry.params["Name"]: entry.params["UrlList"] for entry in made}
 
     def heal(self) -> None:
-        """Let ESA, the API server and the network work from now on, and let nothing be scheduled."""
+        """Let ESA, the API server and the network work, let there be a resource again, and nothing scheduled."""
         self.simulator.faults.clear()
         self.outside.write_faults.clear()
         self.cluster.watch_delay = LATENCY
         self.simulator.state.settings.max_jobs_per_site = None
         self.edit(resetSchedule=None)
+        self.create()
 
     def _stranger(self, name: str) -> str:
         job = Job(self.simulator.state.new_id(), KEY.ali_uid, SITE, name, 0, url_count=3)

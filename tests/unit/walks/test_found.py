@@ -86,3 +86,13 @@ def test_a_first_create_that_is_refused_is_told_and_tried_ever_more_slowly() -> 
     assert 3 < len([each for each in walk.calls() if each.action == CREATE]) < 15
     assert complaints(walk) == []
     walk.close()
+
+
+def test_a_window_that_people_change_again_and_again_is_repaired_each_time(walk: Walk) -> None:
+    walk.put_window("w1", walk.window("far", 1))
+    walk.turn(61)
+    for _ in range(3):
+        (execution,) = walk.executions()
+        execution.slice_len = 2
+        assert complaints(walk) == []
+        assert [each.slice_len for each in walk.executions()] == [1]

@@ -44,6 +44,8 @@ POLICIES = (("replacePolicy", "DeleteFirst"), ("replacePolicy", None), ("deletio
 INSTANTS = (0.01, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 slots = st.sampled_from(("w1", "w2", "w3"))
 instants = st.sampled_from(INSTANTS)
+pauses = st.sampled_from((0.0, *INSTANTS, 5.0, 17.0, 17.0, 31.0, 31.0, 61.0, 61.0, 61.0, 61.0, 3600.0))
+"""Seconds that pass afterwards: nothing, a step or two, or until it rests."""
 
 
 class Walks(RuleBasedStateMachine):
@@ -53,57 +55,64 @@ class Walks(RuleBasedStateMachine):
         super().__init__()
         self.walk = Walk()
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(kinds=st.lists(st.sampled_from(WINDOWS), max_size=3), pause=pauses)
+    def begin(self, kinds: list[str], pause: float) -> None:
         self.walk.restart()
+        for number, kind in enumerate(kinds, start=1):
+            self.walk.put_window(f"w{number}", self.walk.window(kind, 1))
         self.walk.create()
+        self.walk.turn(pause)
 
     # --- people -------------------------------------------------------------------------------------------------
 
-    @rule(name=st.sampled_from("ABC"), revision=st.sampled_from((None, None, "r1")))
-    def change_the_list(self, name: str, revision: str | None) -> None:
+    @rule(name=st.sampled_from("ABC"), revision=st.sampled_from((None, None, "r1")), pause=pauses)
+    def change_the_list(self, name: str, revision: str | None, pause: float) -> None:
         source: dict[str, Any] = {"urls": LISTS[name]}
         self.walk.edit(source=source | ({"revision": revision} if revision else {}))
+        self.walk.turn(pause)
 
-    @rule(slot=slots, kind=st.sampled_from(WINDOWS), slice_len=st.sampled_from((1, 2)))
-    def put_a_window(self, slot: str, kind: str, slice_len: int) -> None:
+    @rule(slot=slots, kind=st.sampled_from(WINDOWS), slice_len=st.sampled_from((1, 2)), pause=pauses)
+    def put_a_window(self, slot: str, kind: str, slice_len: int, pause: float) -> None:
         self.walk.put_window(slot, self.walk.window(kind, slice_len))
+        self.walk.turn(pause)
 
     @precondition(lambda self: self.walk.spec.get("executions"))
-    @rule(number=st.integers(0, 2))
-    def take_a_window_away(self, number: int) -> None:
+    @rule(number=st.integers(0, 2), pause=pauses)
+    def take_a_window_away(self, number: int, pause: float) -> None:
         names = [each["name"] for each in self.walk.spec["executions"]]
         self.walk.put_window(names[number % len(names)], None)
+        self.walk.turn(pause)
 
-    @rule()
-    def suspend_or_resume(self) -> None:
+    @rule(pause=pauses)
+    def suspend_or_resume(self, pause: float) -> None:
         self.walk.edit(suspend=None if self.walk.spec.get("suspend") else True)
+        self.walk.turn(pause)
 
-    @rule(cron=st.sampled_from(("*/10 * * * *", "0 * * * *")))
-    def schedule_or_not(self, cron: str) -> None:
+    @rule(cron=st.sampled_from(("*/10 * * * *", "0 * * * *")), pause=pauses)
+    def schedule_or_not(self, cron: str, pause: float) -> None:
         self.walk.story.requests += 100  # scheduled ones are not counted
         self.walk.edit(resetSchedule=None if "resetSchedule" in self.walk.spec else {"cron": cron})
+        self.walk.turn(pause)
 
-    @rule(policy=st.sampled_from(POLICIES))
-    def change_a_policy(self, policy: tuple[str, str | None]) -> None:
+    @rule(policy=st.sampled_from(POLICIES), pause=pauses)
+    def change_a_policy(self, policy: tuple[str, str | None], pause: float) -> None:
         self.walk.edit(**dict([policy]))
+        self.walk.turn(pause)
 
-    @rule(token=st.sampled_from(("t1", "t2", "t3", "1800100000", None)))
-    def ask_for_a_reset(self, token: str | None) -> None:
+    @rule(token=st.sampled_from(("t1", "t2", "t3", "1800100000", None)), pause=pauses)
+    def ask_for_a_reset(self, token: str | None, pause: float) -> None:
         self.walk.ask(token)
+        self.walk.turn(pause)
 
-    @precondition(lambda self: self.walk.lives)
-    @rule()
-    def delete(self) -> None:
+    @rule(pause=pauses, fault=st.none() | st.sampled_from(LOSSES))
+    def delete_and_make_anew(self, pause: float, fault: dict[str, Any] | None) -> None:
+        if fault is not None:
+            self.walk.fault(action=CREATE, **fault)
+            self.walk.edit(source={"urls": LISTS["C"], "revision": str(self.walk.loop.time())})
+        self.walk.turn(pause if fault is not None else 0.0)
         self.walk.delete()
-
-    @precondition(lambda self: self.walk.lives)
-    @rule(fault=st.sampled_from(LOSSES), name=st.sampled_from("ABC"), seconds=instants)
-    def delete_while_the_job_is_replaced(self, fault: dict[str, Any], name: str, seconds: float) -> None:
-        self.walk.fault(action=CREATE, **fault)
-        self.walk.edit(source={"urls": LISTS[name]})
-        self.walk.turn(seconds)
-        self.walk.delete()
+        self.walk.turn(pause)
+        self.walk.create()
 
     @precondition(lambda self: self.walk.body is None)
     @rule()
@@ -111,21 +120,23 @@ class Walks(RuleBasedStateMachine):
         self.walk.create()
 
     @precondition(lambda self: self.walk.lives and not self.walk.story.wiped)
-    @rule()
-    def wipe_the_status(self) -> None:
+    @rule(pause=pauses)
+    def wipe_the_status(self, pause: float) -> None:
         self.walk.wipe()
+        self.walk.turn(pause)
 
     # --- the console --------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.walk.jobs())
-    @rule(number=st.integers(0, 3))
-    def delete_a_job_in_the_console(self, number: int) -> None:
+    @rule(number=st.integers(0, 3), pause=pauses)
+    def delete_a_job_in_the_console(self, number: int, pause: float) -> None:
         for job in self.walk.jobs()[number : number + 1]:
             self.walk.simulator.state.remove_job(job["id"])
+        self.walk.turn(pause)
 
     @precondition(lambda self: self.walk.executions())
-    @rule(number=st.integers(0, 3), what=st.sampled_from(("delete", "change", "stop")))
-    def act_on_an_execution_in_the_console(self, number: int, what: str) -> None:
+    @rule(number=st.integers(0, 3), what=st.sampled_from(("delete", "change", "stop")), pause=pauses)
+    def act_on_an_execution_in_the_console(self, number: int, what: str, pause: float) -> None:
         found = self.walk.executions()
         execution = found[number % len(found)]
         if what == "delete":
@@ -135,6 +146,7 @@ class Walks(RuleBasedStateMachine):
         elif execution.status == "running":
             execution.status = "stopped"
             self.walk.story.stopped_by_hand = True
+        self.walk.turn(pause)
 
     # --- trouble ------------------------------------------------------------------------------------------------
 
