@@ -85,7 +85,7 @@ class Disturbed(Moves):
                 after = self._excused(self._spend(s, "job_gone"), "g")
                 asks = tuple(ask._replace(allowed=ask.allowed + 1) for ask in after.truth.asks)
                 jobs = tuple(other for other in s.jobs if other is not job)
-                after = after._replace(jobs=jobs, truth=after.truth._replace(asks=asks))
+                after = self._news(after._replace(jobs=jobs, truth=after.truth._replace(asks=asks)), s)
                 yield Move(f"{job.id} is deleted in the console", -1, after)
             for run in job.runs:
                 yield from self._console_run(s, job, run)
@@ -96,11 +96,11 @@ class Disturbed(Moves):
             runs = tuple(other for other in job.runs if other is not run)
             jobs = account.with_job(s.jobs, job._replace(runs=runs))
             after = self._excused(self._spend(s, "run_gone"), "g")
-            yield Move(f"{run.id} is deleted in the console", -1, after._replace(jobs=jobs))
+            yield Move(f"{run.id} is deleted in the console", -1, self._news(after._replace(jobs=jobs), s))
         if left.run_stopped and run.state(wall_of(s.epoch)) == "running":
             jobs = account.with_run(s.jobs, job, run._replace(stopped=True))
             after = self._excused(self._spend(s, "run_stopped"), "e")
-            yield Move(f"{run.id} is stopped in the console", -1, after._replace(jobs=jobs))
+            yield Move(f"{run.id} is stopped in the console", -1, self._news(after._replace(jobs=jobs), s))
         recorded = {entry.id for entry in self.m.objs[s.obj].recorded.windows}
         if left.run_changed and run.id in recorded:  # of one that is not recorded yet nobody could say whose it is
             change = UpdateExecution(run.id, ExecutionChange(slice_len=77))
@@ -117,16 +117,18 @@ class Disturbed(Moves):
             yield Move("the wall clock passes a bound", -1, self.next_epoch(self._spend(s, "epoch")))
         for name, skew in (("behind", -1), ("ahead", 2)):
             if getattr(s.left, name) and not s.skew:
-                yield Move(f"the clock is {name}", -1, self._awake(self._spend(s, name)._replace(skew=skew)))
+                yield Move(f"the clock is {name}", -1, self._awake(self._spend(s, name)._replace(skew=skew), 4))
         if s.skew:
-            yield Move("the clock is right again", -1, self._awake(s._replace(skew=0)))
+            yield Move("the clock is right again", -1, self._awake(s._replace(skew=0), 4))
 
     def next_epoch(self, s: State) -> State:
         return self._awake(s._replace(epoch=s.epoch + 1))
 
-    def _awake(self, s: State) -> State:
-        """Let what waits for the wall clock take a turn: it is read again every hour."""
-        return s._replace(procs=tuple(proc._replace(step=self.m.next_epoch(proc.step)) for proc in s.procs))
+    def _awake(self, s: State, epochs: int = 1) -> State:
+        """Let what waits for the wall clock take a turn."""
+        for _ in range(epochs):
+            s = s._replace(procs=tuple(proc._replace(step=self.m.next_epoch(proc.step)) for proc in s.procs))
+        return s
 
     # Processes and what they do.
 

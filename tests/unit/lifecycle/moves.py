@@ -226,7 +226,7 @@ class Moves(Calls):
         if job is None:
             if not seen.missing and seen.problem is None:
                 found.append(JobMissing())
-        elif facts(merged(obj.told, job, obj.job)) != facts(obj.told) or seen.problem is not None:
+        elif seen.job != job and (seen.problem is not None or facts(merged(obj.told, job, obj.job)) != facts(obj.told)):
             found.append(JobTold(replace(job)))
         surplus = surplus_of(self.m.views[self.m.view(s.obj)], listed)
         if surplus and memory.work.surplus != surplus:

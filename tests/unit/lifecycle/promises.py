@@ -36,18 +36,21 @@ class Promised(Disturbed):
         obj = self.m.objs[s.obj]
         ours = [job for job in s.jobs if self.is_ours(job.name, obj.uid)]
         if s.gone:
-            yield "an orphaned job" if ours and not obj.retain and "d" not in s.truth.excuses else ""
+            yield "an orphaned job" if ours and not obj.retain and not {"c", "d"} & set(s.truth.excuses) else ""
             return
         if obj.deleting:
             yield "a dead end: the resource is not released"
             return
         if self.waits_for_others(s):
-            yield "" if self.shown(s) == Reason.QUOTA_EXCEEDED else f"Ready says {self.shown(s)}, not QuotaExceeded"
+            why = Reason.JOB_NOT_FOUND if obj.adopts else Reason.QUOTA_EXCEEDED
+            yield "" if self.shown(s) == why else f"Ready says {self.shown(s)}, not {why}"
             return
+        if obj.suspended and set("ac") & set(s.truth.excuses) and not obj.job:
+            return  # a job that the status does not know of is found when the resource goes on
         yield from _about_jobs(obj, ours)
         yield from self._about_requests(s, obj)
         job = account.find(s.jobs, obj.job)
-        if job is not None:
+        if job is not None and not s.skew:
             wall, by_others = wall_of(s.epoch), bool({"e", "f"} & set(s.truth.excuses))
             yield from (submitting if obj.suspended else faults_of_windows)(obj, job, wall, by_others=by_others)
             yield self._about_resets(s, obj)
@@ -87,7 +90,9 @@ class Promised(Disturbed):
     def waits_for_others(self, s: State) -> bool:
         """May it go on trying for ever, since only somebody else can change that?"""
         obj = self.m.objs[s.obj]
-        if not self.scope.room or s.gone or obj.deleting or obj.suspended or obj.adopts:
+        if obj.adopts:
+            return account.find(s.jobs, obj.job) is None and not s.gone and not obj.deleting
+        if not self.scope.room or s.gone or obj.deleting or obj.suspended:
             return False
         wants = not obj.recorded.job_id or obj.recorded.source != f"sha256:{obj.source}"
         if obj.recorded.retired:
@@ -101,6 +106,8 @@ class Promised(Disturbed):
 
     def _restarted(self, s: State) -> str:
         """Say what a process does that starts when all is done: nothing is the promise."""
+        if s.skew:
+            return ""
         fresh = Proc(True, 99, self.m.fresh_memory, self.m.rest, led=QUIET)
         _, step = self.m.advance(fresh, 0, ("observed", self.m.view(s.obj), False), s.epoch + s.skew, 0)
         did = self.m.steps[step]
