@@ -223,6 +223,37 @@ def test_a_restart_of_the_api_server_neither_loses_nor_repeats_a_reset(cluster: 
     leader(cluster)
 
 
+def test_a_job_is_created_replaced_reset_and_deleted(cluster: Cluster, esa: SimulatorControl) -> None:
+    def ours() -> list[dict[str, Any]]:
+        return [job for job in esa.jobs() if str(job["name"]).startswith(f"{cluster.namespace}-life-")]
+
+    def life() -> dict[str, Any]:
+        status: dict[str, Any] = cluster.get("spj/life").get("status", {})
+        return status
+
+    def source(name: str) -> dict[str, Any]:
+        return {"siteId": SITE_ID, "source": {"urls": [f"https://www.example.com/{name}.js"]}}
+
+    def manifest(name: str) -> dict[str, Any]:
+        window = {"name": "now", "duration": "1h", "intervalSeconds": 1, "sliceLen": 1}
+        spec = {**source(name), "executions": [window], "credentialsSecretRef": {"name": "esa-credentials"}}
+        kind = {"apiVersion": "esa.preload-operator.io/v1alpha1", "kind": "ScheduledPreloadJob"}
+        return {**kind, "metadata": {"name": "life"}, "spec": spec}
+
+    cluster.apply([manifest("a")])
+    cluster.kubectl("wait", "--for=condition=Ready", "spj/life", "--timeout=180s")
+    first = life()["jobId"]
+    until(lambda: life()["executions"][0].get("id"), "the window is open")
+    cluster.kubectl("annotate", "spj/life", f"resetRequested={TOKEN}")
+    until(lambda: life().get("handledResets", {}).get("resetRequested") == TOKEN, "the job is reset")
+    cluster.apply([manifest("b")])
+    until(lambda: life().get("jobId") not in {None, first} and not life().get("retiredJobs"), "the job is replaced")
+    assert [job["id"] for job in ours()] == [life()["jobId"]]
+    assert esa.resets().get(first) == 1
+    cluster.kubectl("delete", "spj/life", "--timeout=180s")
+    assert ours() == []
+
+
 def test_no_credential_stands_in_a_log(cluster: Cluster) -> None:
     log = cluster.kubectl("logs", PODS, "--tail=-1", "--max-log-requests=10")
     assert "leading as" in log
@@ -230,9 +261,9 @@ def test_no_credential_stands_in_a_log(cluster: Cluster) -> None:
 
 
 def test_an_uninstallation_leaves_the_resources_and_nothing_that_hangs(cluster: Cluster, esa: SimulatorControl) -> None:
-    counts = esa.resets()
+    counts, resources = esa.resets(), len(cluster.items("spj"))
     cluster.helm("uninstall", RELEASE, "--wait", "--timeout=2m")
-    assert len(cluster.items("spj")) == len(counts)
+    assert len(cluster.items("spj")) == resources
     assert cluster.get(f"crd/{CRD}")
     cluster.kubectl("delete", "spj", "--all", "--wait=false")
     until(lambda: not cluster.items("spj"), "all are gone, since no finalizer waits for the operator", seconds=60)
