@@ -119,8 +119,7 @@ async def test_without_room_the_old_job_keeps_its_windows_and_delete_first_makes
             assert [kept["id"], kept["executions"]] == [old[number]["id"], old[number]["executions"]]
             assert kept["resets"] == 0, "a list that the spec no longer wants is not reset"
         edit(world, 1, replacePolicy="DeleteFirst")
-        switch(world, 2, "A")
-        world.annotate(2, "t2")
+        world.patch(2, {"metadata": {"annotations": {RESET_KEY: "t2"}}, "spec": {"source": {"urls": urls("A")}}})
         await agreed(world, 1, 2)
     finally:
         world.simulator.settings(maxJobsPerSite=None)

@@ -16,7 +16,7 @@ from support.walks.outside import KEY, LATENCY, Outside
 from support.walks.process import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterable
 
     from esa_simulator.calls import Entry
 
@@ -47,6 +47,10 @@ class Story:
     """When a token was set last that only a call can satisfy."""
 
 
+async def _end_of(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Walk:
     """The world of one walk; `run` lets time pass while something is done."""
 
@@ -66,12 +70,15 @@ class Walk:
             self.loop.run_until_complete(work)
 
     def close(self) -> None:
-        if self.process is not None:
-            self.run(self.process.kill())
-        for task in asyncio.all_tasks(self.loop):
-            task.cancel()
-        self.run(asyncio.sleep(0))
-        self.loop.close()
+        try:
+            if self.process is not None:
+                self.run(self.process.kill())
+        finally:
+            left = asyncio.all_tasks(self.loop)
+            for task in left:
+                task.cancel()
+            self.run(_end_of(left))
+            self.loop.close()
 
     # --- time and processes -------------------------------------------------------------------------------------
 

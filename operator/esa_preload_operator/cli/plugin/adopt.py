@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = 10.0
 _RATE: Final = 5.0
 """Calls per second: the operator has the same account's rate to itself otherwise."""
+_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
 _LONGEST_NAME: Final = 63
 _MISSING: Final = (
     "adopt asks ESA itself, which needs the whole package: pip install 'esa-preload-operator[cli]' "
@@ -151,8 +152,8 @@ def manifests(jobs: Iterable[EsaJob], *, secret: str | None, namespace: str) -> 
 
 def resource_name(job: EsaJob, taken: Collection[str]) -> str:
     """Return a name that Kubernetes takes: of the job's own name, and of its id where that does not do."""
-    words = re.sub(r"[^a-z0-9]+", "-", (job.name or "").lower()[:1000]).strip("-")[:_LONGEST_NAME].strip("-")
-    tail = re.sub(r"[^a-z0-9]", "", job.id.lower())
+    words = _NOT_IN_NAMES.sub("-", (job.name or "").lower()[:1000]).strip("-")[:_LONGEST_NAME].strip("-")
+    tail = _NOT_IN_NAMES.sub("", job.id.lower())
     if not words:
         return f"job-{tail}"[:_LONGEST_NAME]
     if words not in taken:

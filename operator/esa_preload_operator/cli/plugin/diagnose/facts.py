@@ -98,7 +98,7 @@ def gather(kubectl: Kubectl, given: Given, name: str | None, place: str | None) 
         for key, answer in answers.items():
             setattr(facts, key, answer.result())
         facts.schema, facts.pods, facts.jobs = schema.result(), pods.result(), jobs.result()
-        _about_operator(kubectl, facts, pool)
+        _about_operator(kubectl, facts, pool, place)
         secrets = {key: pool.submit(_try, _reader(kubectl, key)) for key in named_secrets(facts.jobs)}
         rights = pool.submit(review, kubectl, OF_USER, None, _namespace(kubectl, given))
         facts.secrets = {key: each.result() for key, each in secrets.items()}
@@ -106,13 +106,16 @@ def gather(kubectl: Kubectl, given: Given, name: str | None, place: str | None) 
     return facts
 
 
-def _about_operator(kubectl: Kubectl, facts: Facts, pool: ThreadPoolExecutor) -> None:
-    """Ask what is known only once the operator is found: its Lease, its rights, what may cut it off."""
+def _about_operator(kubectl: Kubectl, facts: Facts, pool: ThreadPoolExecutor, named: str | None) -> None:
+    """Ask what is known only once the operator is found: its Lease, its rights, what may cut it off.
+
+    `named` is the namespace that the user says it runs in, which counts where no pod of it is found.
+    """
     known = facts.pods if isinstance(facts.pods, list) else []
-    place = next((pod.namespace for pod in known), None)
+    place = next((pod.namespace for pod in known), named)
     where = (f"--namespace={place}",) if place is not None else ("--all-namespaces",)
     leases = pool.submit(ask, kubectl, "get", "leases.coordination.k8s.io", *where)
-    if place is not None:
+    if place is not None and known:
         closed = pool.submit(ask, kubectl, "get", "networkpolicies", *where)
         user = f"system:serviceaccount:{place}:{known[0].account}"
         facts.operator_rights = review(kubectl, OF_OPERATOR, user, place)
