@@ -104,7 +104,7 @@ def after_create(local: LocalState, created: Creates, result: Result, now: Momen
     if result.code == NOT_SENT:
         return replace(local, call=NotCreated(created.intent))
     if result.delivery is Delivery.UNKNOWN:
-        return replace(work.lost(local, result, now), call=IDLE)
+        return replace(create.refused(work.lost(local, result, now), result, now), call=IDLE)
     return replace(create.refused(local, result, now), call=Made(created.intent, result))
 
 

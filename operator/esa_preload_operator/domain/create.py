@@ -106,7 +106,7 @@ def after_listing(local: LocalState, view: View, listing: JobListing, now: Momen
     if intent is None or view.deleting:
         return local
     found = next((job for job in listing.jobs if job.name == intent.name), None)
-    return replace(local, call=Made(intent, found) if found is not None else NotCreated(intent))
+    return made_with(found, local, intent, now) if found is not None else replace(local, call=NotCreated(intent))
 
 
 def missing(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> Asked:
