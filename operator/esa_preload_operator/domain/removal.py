@@ -134,7 +134,8 @@ def retired(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
     recorded = view.recorded
     if view.owned is None:
         return local, None
-    surplus = tuple(job_id for job_id in local.work.surplus if job_id not in {recorded.job_id, *recorded.retired})
+    known = {recorded.job_id, *recorded.retired, *local.work.deleted}  # lists may go on showing what was deleted
+    surplus = tuple(job_id for job_id in local.work.surplus if job_id not in known)
     if local.work.surplus:
         local = replace(local, work=replace(local.work, surplus=()))
     if surplus:
