@@ -27,6 +27,8 @@ async def install(world: World, change: Any) -> None:
 
     def served() -> bool:
         reply = world.api.call("GET", f"/openapi/v3/apis/{API_VERSION}")
+        if reply.status != 200 or not reply.body:  # while the API server makes the document anew
+            return False
         schemas = reply.body["components"]["schemas"].values()
         found = [each["properties"]["status"].get("properties", {}) for each in schemas if _is_job(each)]
         return any(set(each) == wanted for each in found)

@@ -68,7 +68,7 @@ class Agreement:
             yield f"job {job['id']} at ESA, {self.status.get('jobId')} in the status"
         wanted = self.spec["source"].get("urls")
         if wanted is not None and self.texts.get(job["name"], "").split("\n") != wanted:
-            yield f"made from {self.texts[job['name']][:200]!r}"
+            yield f"made from {self.texts.get(job['name'], '')[:200]!r}"
         none: Json = {}
         ready = next((each for each in self.status.get("conditions", ()) if each["type"] == "Ready"), none)
         if ready.get("status") != "True":

@@ -42,7 +42,7 @@ class Api:
             data = None if body is None else json.dumps(body)
             connection.request(method, path, data, {"Content-Type": content_type})
             answer = connection.getresponse()
-            return Reply(answer.status, json.loads(answer.read()), answer.getheader("Warning", ""))
+            return Reply(answer.status, json.loads(answer.read() or b"null"), answer.getheader("Warning", ""))
 
     def install_crd(self, crd: Mapping[str, Any] | None = None) -> None:
         """Apply the CRD, or a variation of it, and wait until its resources are served; any number of times."""
