@@ -63,7 +63,7 @@ def test_beside_others_a_namespace_holds_as_many_as_the_api_server_serves_quickl
         active(shares, "quiet")
         held = taken(shares, "busy")
         for _ in range(held):
-            shares.written("busy", 0.002 * held)  # with more than three at once a write is slow
+            shares.written("busy", 0.0015 * held)  # with more than three at once a write is slow
             shares.end("busy")
     assert held in (3, 4)
 

@@ -10,7 +10,7 @@ RECENT: Final = 10.0
 """Seconds for which a namespace counts as active after a worker had something of it."""
 REMEMBERED: Final = 4096
 """Namespaces whose writes are remembered; beyond that the one that wrote nothing for the longest time starts anew."""
-_SLOW: Final = 2.0
+_SLOW: Final = 1.5
 """A write that takes this many times as long as the quickest one has waited in the API server behind others."""
 _FORGETS: Final = 60.0
 """Seconds after which the quickest write counts as twice as long: the API server may have become slower."""
