@@ -11,7 +11,7 @@ from esa_preload_operator.domain import entries, work
 from esa_preload_operator.domain import reset_writes as writes
 from esa_preload_operator.domain.cleaning import format_micro_time, format_time
 from esa_preload_operator.domain.conditions import Finding, State, finding_of
-from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
+from esa_preload_operator.domain.errors import Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob, InsertWay, JobListing, NewJob
 from esa_preload_operator.domain.identity import job_name
 from esa_preload_operator.domain.local import (
@@ -27,7 +27,7 @@ from esa_preload_operator.domain.recorded import NOTHING_RECORDED, Creating, Rec
 from esa_preload_operator.domain.removal import note_listing, remove_retired
 from esa_preload_operator.domain.source import BadUrls, Content, Kind
 from esa_preload_operator.domain.spec import ConfigMapSource, Owned, ReplacePolicy
-from esa_preload_operator.domain.steps import Admit, Finalizer, ListSite, Read, ReadSource, Wait, Write
+from esa_preload_operator.domain.steps import Admit, Finalizer, ListSite, Read, ReadSource, Wait, Write, record
 from esa_preload_operator.domain.tokens import handled_after, newest_after
 from esa_preload_operator.domain.values import Moment, Notice, Phase, ResetState, Rules
 from esa_preload_operator.domain.view import View, requested
@@ -49,7 +49,7 @@ def store_answer(local: LocalState, view: View, now: Moment, rules: Rules, fresh
 def _outcome(view: View, made: Made, now: Moment) -> Write:
     recorded, job, intent = view.recorded, made.result, made.intent
     if isinstance(job, Problem):
-        return _write(view, replace(recorded, creating=None), notice=writes.warning(job))
+        return record(view, replace(recorded, creating=None), notice=writes.warning(job))
     old = (recorded.job_id,) if recorded.job_id and recorded.job_id != job.id else ()
     after = Recorded(
         job_id=job.id,
@@ -79,17 +79,13 @@ def _outcome(view: View, made: Made, now: Moment) -> Write:
     return Write(view, reset, handled, newest, job=job, recorded=after, notice=Notice(reason, message), outcome=outcome)
 
 
-def _write(view: View, recorded: Recorded, notice: Notice | None = None) -> Write:
-    return Write(view, view.reset, view.handled, view.newest, recorded=recorded, notice=notice)
-
-
 def recover(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> Asked:
     """Meet an intent whose answer is not in memory: when it is quiet, list the site and look for its name."""
     intent, owned = view.recorded.creating, view.owned
     if intent is None or owned is None:
         return (replace(local, call=IDLE), None) if isinstance(local.call, NotCreated) else (local, None)
     if isinstance(local.call, NotCreated) and local.call.intent == intent:
-        return local, _write(view, replace(view.recorded, creating=None))
+        return local, record(view, replace(view.recorded, creating=None))
     until = work.quiet_at(local, rules)
     waits = (Wait(until) if now.monotonic < until else None) or work.pause(local.work.site, now)
     if waits is not None:
@@ -125,7 +121,7 @@ def missing(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
     later = " once spec.suspend is false" if view.suspended else ""
     message = f"ESA job {recorded.job_id} does not exist any more; it is created again{later}"
     local = replace(local, work=replace(local.work, losses=work.again(local.work.losses, now, free=1, first=30.0)))
-    return local, _write(view, left, Notice(Reason.JOB_NOT_FOUND, message, warning=True))
+    return local, record(view, left, Notice(Reason.JOB_NOT_FOUND, message, warning=True))
 
 
 def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> Asked:
@@ -141,8 +137,8 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
         return local, Wait(exclusive=True)
     if not is_wanted(local, view):
         return _forget_text(local), None
-    for job_id in view.recorded.retired:  # so that two jobs are always room enough
-        return remove_retired(local, view, job_id, now)
+    if view.recorded.retired:  # they go first, so that two jobs are always room enough
+        return remove_retired(local, view, view.recorded.retired[0], now)
     if work.is_final(local.work.create.problem):
         return local, Wait()
     until = max(local.work.create.backoff.not_before, 0.0 if view.recorded.job_id else local.work.losses.not_before)
@@ -155,7 +151,7 @@ def _prepare(local: LocalState, view: View, owned: Owned, source: Content, now: 
     """Do what must be done before the intent: give up the old job if it is to go first, finalizer, text, turn."""
     recorded = view.recorded
     if recorded.job_id and owned.replace_policy is ReplacePolicy.DELETE_FIRST:
-        return local, _write(view, _given_up(recorded, now.wall))
+        return local, record(view, _given_up(recorded, now.wall))
     if not view.finalized and not view.keeps_job:
         return local, Finalizer(view, present=True)
     if not source.text:
@@ -176,7 +172,7 @@ def announce(local: LocalState, view: View, now: Moment) -> tuple[Announcing, Wr
         return None
     name = job_name(owned.name_prefix, view.uid, now.unique)
     intent = Creating(name, source.hash, requested(view), format_micro_time(now.wall))
-    write = _write(view, replace(view.recorded, creating=intent))
+    write = record(view, replace(view.recorded, creating=intent))
     new = NewJob(owned.site_id, name, _INSERT_WAY[source.kind], source.text)
     return Announcing(write, intent, new, settled(local.call), now.monotonic), write
 
@@ -190,12 +186,12 @@ def source_of(local: LocalState, view: View) -> Content | BadUrls | None:
 
 
 def is_wanted(local: LocalState, view: View) -> bool:
-    """Return whether there is to be another job than the status records, so that nobody need reset the present one."""
+    """Return whether there is to be another job than the status records, so that resets wait for that one."""
     if view.owned is None:
         return False
-    source = source_of(local, view)
     if not view.recorded.job_id:
         return True
+    source = source_of(local, view)
     return not isinstance(source, Content) or view.recorded.source != source.hash
 
 
@@ -236,11 +232,6 @@ def finding(local: LocalState, view: View) -> Finding | None:
     return None
 
 
-def blocks_reset(local: LocalState, view: View) -> bool:
-    """Return whether a reset waits for a new job: a list that the spec no longer wants is not reset."""
-    return view.owned is not None and is_wanted(local, view)
-
-
 def refused(local: LocalState, problem: Problem, now: Moment) -> LocalState:
     """Return the local state after ESA, or the API server, has refused what a create needs."""
     return replace(local, work=replace(local.work, create=work.failed(local.work.create, problem, now)))
@@ -250,8 +241,3 @@ def made_with(job: EsaJob, local: LocalState, intent: Creating, now: Moment) -> 
     """Return the local state once ESA has answered a create with a job."""
     known = replace(local.work, made_at=now.monotonic, create=NO_ATTEMPTS, suspected=True, executions=None)
     return replace(local, call=Made(intent, job), work=known)
-
-
-def is_transient(problem: Problem) -> bool:
-    """Return whether a problem passes by itself."""
-    return problem.error_class is ErrorClass.TRANSIENT

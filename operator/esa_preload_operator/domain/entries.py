@@ -6,7 +6,7 @@ from typing import Final
 from esa_preload_operator.domain.esa import NewExecution
 from esa_preload_operator.domain.recorded import ENDED, MISSED, PENDING, WindowState
 from esa_preload_operator.domain.spec import WindowSpec
-from esa_preload_operator.domain.steps import Write
+from esa_preload_operator.domain.steps import Write, record
 from esa_preload_operator.domain.values import Moment
 from esa_preload_operator.domain.view import View
 
@@ -103,5 +103,4 @@ def changed(view: View, entry: WindowState) -> Entries:
 
 def write_of(view: View, entries: Entries) -> Write:
     """Return the write of what is recorded of the windows."""
-    recorded = replace(view.recorded, windows=entries)
-    return Write(view, view.reset, view.handled, view.newest, recorded=recorded)
+    return record(view, replace(view.recorded, windows=entries))

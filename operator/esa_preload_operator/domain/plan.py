@@ -377,7 +377,7 @@ def _obstacle(local: LocalState, view: View) -> str:
     """Return why a call whose answer was lost is not to be made again."""
     if view.suspended:
         return "spec.suspend is true"
-    return "the list of URLs is another one now" if create.blocks_reset(local, view) else ""
+    return "the list of URLs is another one now" if create.is_wanted(local, view) else ""
 
 
 def _after_failed_look(

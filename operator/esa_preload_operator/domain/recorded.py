@@ -75,9 +75,5 @@ class Recorded:
     schedule_seen: str = ""
     """Time zone and expression that the base in handledResets belongs to."""
 
-    def window(self, name: str) -> WindowState | None:
-        """Return the entry of a window."""
-        return next((entry for entry in self.windows if entry.name == name), None)
-
 
 NOTHING_RECORDED: Final = Recorded()

@@ -8,19 +8,17 @@ from esa_preload_operator.domain import work
 from esa_preload_operator.domain.conditions import Finding, State, finding_of
 from esa_preload_operator.domain.errors import Problem, Reason
 from esa_preload_operator.domain.esa import EsaJob, JobListing
+from esa_preload_operator.domain.executions import removal_of
 from esa_preload_operator.domain.identity import carries
 from esa_preload_operator.domain.local import Attempts, Executions, LocalState, Made
-from esa_preload_operator.domain.recorded import RUNNING
 from esa_preload_operator.domain.spec import Owned
 from esa_preload_operator.domain.steps import (
-    DeleteExecution,
     DeleteJob,
     Finalizer,
     ListExecutions,
     ListSite,
-    StopExecution,
     Wait,
-    Write,
+    record,
 )
 from esa_preload_operator.domain.values import Backoff, Moment, Notice, Rules
 from esa_preload_operator.domain.view import View
@@ -139,8 +137,7 @@ def retired(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
     if local.work.surplus:
         local = replace(local, work=replace(local.work, surplus=()))
     if surplus:
-        kept = replace(recorded, retired=(*recorded.retired, *surplus))
-        return local, Write(view, view.reset, view.handled, view.newest, recorded=kept)
+        return local, record(view, replace(recorded, retired=(*recorded.retired, *surplus)))
     return remove_retired(local, view, recorded.retired[0], now) if recorded.retired else (local, None)
 
 
@@ -151,7 +148,7 @@ def remove_retired(local: LocalState, view: View, job_id: str, now: Moment) -> A
         return local, step
     left = replace(view.recorded, retired=tuple(other for other in view.recorded.retired if other != job_id))
     notice = Notice(Reason.JOB_DELETED, f"ESA job {job_id} is deleted")
-    return local, Write(view, view.reset, view.handled, view.newest, recorded=left, notice=notice)
+    return local, record(view, left, notice)
 
 
 def remove(local: LocalState, view: View, job_id: str, now: Moment) -> Asked:
@@ -166,11 +163,8 @@ def remove(local: LocalState, view: View, job_id: str, now: Moment) -> Asked:
     listed = local.work.executions
     if listed is None or listed.job_id != job_id:
         return work.ask(local, view, ListExecutions(job_id))
-    for execution in listed.items:
-        if execution.state == RUNNING:
-            return work.do(local, view, StopExecution(execution.id))
-    for execution in listed.items:
-        return work.do(local, view, DeleteExecution(execution.id))
+    if listed.items:
+        return work.do(local, view, removal_of(listed.items[0]))
     return work.do(local, view, DeleteJob(job_id))
 
 

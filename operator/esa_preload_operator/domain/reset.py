@@ -16,7 +16,7 @@ from esa_preload_operator.domain.view import View, failed_for_another_spec, requ
 def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) -> tuple[LocalState, Step | None]:
     """Begin, hold or close a request."""
     del fresh
-    if view.suspended or create.blocks_reset(local, view) or entries.owes_window(view, now.wall):
+    if view.suspended or create.is_wanted(local, view) or entries.owes_window(view, now.wall):
         return local, None
     wanted = requested(view)
     old = tuple(entry for entry in wanted if is_stale(entry[1], view.created, rules.stale_token_after))

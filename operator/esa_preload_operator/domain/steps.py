@@ -110,6 +110,11 @@ class Write:
         return (self.reset, self.handled, self.newest) != (view.reset, view.handled, view.newest)
 
 
+def record(view: View, recorded: Recorded, notice: Notice | None = None) -> Write:
+    """Return the write that changes what the status records of job and windows, and nothing of its resets."""
+    return Write(view, view.reset, view.handled, view.newest, recorded=recorded, notice=notice)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """Call ResetScheduledPreloadJob once, if it leaves no later than `not_after` on the monotonic clock."""
