@@ -89,8 +89,7 @@ def after_command(local: LocalState, done: Doing, result: Result, now: Moment) -
     if isinstance(done.command, DeleteJob):
         local = removal.note_deleted(local, done.command.job_id)
         return replace(local, work=replace(local.work, removal=NO_ATTEMPTS))
-    if about_windows:
-        local = replace(local, work=replace(local.work, acted=True, windows=NO_ATTEMPTS))
+    local = replace(local, work=work.carried_out(local.work, done.command, now, about_windows=about_windows))
     execution = result.execution if isinstance(result, Done) else None
     return executions.after_command(local, done.command, execution)
 

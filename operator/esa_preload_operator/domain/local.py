@@ -250,6 +250,8 @@ class Work:
     surplus: tuple[str, ...] = ()
     """Jobs of this resource that a list showed and the status does not record."""
     executions: Executions | None = None
+    done: tuple[tuple[Command, int], ...] = ()
+    """Commands that ESA has taken since nothing was left to do, and how often."""
     acted: bool = False
     """Commands were carried out since the windows were at rest last."""
     repairs: Backoff = _NEVER_FAILED

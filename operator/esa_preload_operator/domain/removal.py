@@ -174,7 +174,7 @@ def note_deleted(local: LocalState, job_id: str) -> LocalState:
     listed: Executions | None = known.executions
     if listed is not None and listed.job_id == job_id:
         listed = None
-    return replace(local, work=replace(known, deleted=known.deleted | {job_id}, executions=listed))
+    return replace(local, work=replace(known, deleted=known.deleted | {job_id}, executions=listed, done=()))
 
 
 def finding(local: LocalState, view: View) -> Finding | None:

@@ -45,7 +45,7 @@ def _stop(local: LocalState, view: View, now: Moment, rules: Rules) -> Asked:
         return local, step
     if listed.touched:
         return windows.list_again(local, view, now, rules)
-    return replace(local, work=replace(local.work, executions=None, windows=NO_ATTEMPTS)), None
+    return replace(local, work=replace(local.work, executions=None, windows=NO_ATTEMPTS, done=())), None
 
 
 def _stop_next(local: LocalState, view: View, listed: Executions) -> Asked:

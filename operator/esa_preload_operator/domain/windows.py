@@ -73,7 +73,7 @@ def waits(local: LocalState, now: Moment, rules: Rules) -> Wait | None:
 
 def _at_rest(local: LocalState, view: View, now: Moment) -> Asked:
     """Forget the list; where a window is late, look again after a while."""
-    known = local.work
+    known = replace(local.work, done=())
     if known.acted:
         known = replace(known, acted=False, repairs=work.again(known.repairs, now, free=2, first=10.0))
     if _is_late(view, now.wall):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
-from esa_preload_operator.domain.local import NO_ATTEMPTS, Asking, Attempts, Doing, LocalState, settled
+from esa_preload_operator.domain.local import NO_ATTEMPTS, Asking, Attempts, Doing, LocalState, Work, settled
 from esa_preload_operator.domain.retry import failed_again
 from esa_preload_operator.domain.steps import Ask, Command, Do, Query, Step, Wait
 from esa_preload_operator.domain.values import Backoff, Moment, Rules
@@ -64,6 +64,27 @@ _LONGEST_REPAIR: Final = 600.0
 """Seconds between two repairs, at most."""
 
 
+def carried_out(known: Work, command: Command, now: Moment, *, about_windows: bool) -> Work:
+    """Return what is known once ESA has taken a command: one that has no effect is told, and repeated ever more slowly.
+
+    ESA may carry a command out later, or not at all; whether it did shows in the next list.
+    """
+    counts = dict(known.done)
+    counts[command] = times = counts.get(command, 0) + 1
+    attempts = NO_ATTEMPTS
+    if times > 1:
+        said = f"ESA has taken {type(command).__name__} {times} times, and its list shows no effect"
+        problem = Problem("NoEffect", said, ErrorClass.TRANSIENT, Reason.SERVICE_UNAVAILABLE)
+        wait = min(_LONGEST_REPAIR, _FIRST_REPETITION * 2.0 ** min(times - 2, 10))
+        attempts = Attempts(Backoff(times - 1, now.monotonic + wait), problem)
+    known = replace(known, done=tuple(counts.items()))
+    return replace(known, acted=True, windows=attempts) if about_windows else replace(known, removal=attempts)
+
+
+_FIRST_REPETITION: Final = 5.0
+"""Seconds from a command that was taken for the second time to the third."""
+
+
 def pause(attempts: Attempts, now: Moment) -> Wait | None:
     """Return how long to wait before the next attempt."""
     until = attempts.backoff.not_before
@@ -92,8 +113,14 @@ def for_spec(local: LocalState, view: View) -> LocalState:
 
 def renewed(local: LocalState) -> LocalState:
     """Return the local state in which everything that failed is tried again at once."""
-    work = local.work
+    known = local.work
     fresh = replace(
-        work, create=NO_ATTEMPTS, windows=NO_ATTEMPTS, removal=NO_ATTEMPTS, site=NO_ATTEMPTS, repairs=Backoff()
+        known,
+        create=NO_ATTEMPTS,
+        windows=NO_ATTEMPTS,
+        removal=NO_ATTEMPTS,
+        site=NO_ATTEMPTS,
+        repairs=Backoff(),
+        done=(),
     )
-    return local if fresh == work else replace(local, work=fresh)
+    return local if fresh == known else replace(local, work=fresh)

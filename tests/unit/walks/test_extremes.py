@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from esa_simulator.execution_actions import OPERATIONS
+from esa_simulator.wire import execution_body
 from support.fakes import WALL
 from support.walks.ending import complaints
 from support.walks.walk import CREATE, HOUR, LISTS, REF, RESET, Walk
@@ -13,6 +15,7 @@ from support.walks.walk import CREATE, HOUR, LISTS, REF, RESET, Walk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from esa_simulator.actions import Call
     from esa_simulator.progress import Execution
 
 OPEN = "CreateScheduledPreloadExecutions"
@@ -96,6 +99,40 @@ def test_a_console_that_changes_something_each_second_is_answered_ever_more_slow
         walk.turn(1)
     assert len([entry for entry in walk.calls(since) if not entry.action.startswith("List")]) < 60
     assert complaints(walk) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "change"),
+    [
+        ("StopScheduledPreloadExecution", {"suspend": True}),
+        ("StartScheduledPreloadExecution", {"suspend": None}),
+        ("DeleteScheduledPreloadExecution", {"executions": []}),
+        ("DeleteScheduledPreloadJob", {"source": {"urls": LISTS["B"]}}),
+    ],
+)
+def test_an_esa_that_says_yes_and_does_nothing_is_asked_ever_more_slowly(
+    walk: Walk, action: str, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk.put_window("w1", walk.window("long", 1))
+    walk.create()
+    walk.turn(61)
+    if change == {"suspend": None}:
+        walk.edit(suspend=True)
+        walk.turn(61)
+    monkeypatch.setitem(OPERATIONS, action, ("POST", _do_nothing))
+    since = walk.loop.time()
+    walk.edit(**change)
+    walk.turn(HOUR)
+    assert len([entry for entry in walk.calls(since) if entry.action == action]) in range(1, 20)
+    assert len(walk.calls(since)) < 150
+    assert walk.writes < 60
+
+
+def _do_nothing(call: Call) -> dict[str, Any]:
+    if call.params["Id"] in call.state.jobs:
+        return {}
+    job, execution = call.state.execution(call.ali_uid, call.params["Id"])
+    return execution_body(execution, job.ali_uid)
 
 
 def _disturb(walk: Walk, execution: Execution, second: int) -> None:
