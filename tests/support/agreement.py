@@ -44,7 +44,7 @@ class Agreement:
     def suspended(self) -> bool:
         return bool(self.spec.get("suspend"))
 
-    def complaints(self) -> list[str]:
+    def differences(self) -> list[str]:
         """Say what is wrong."""
         return [*self._about_work(), *self._about_job(), *self._about_windows(), *self._about_requests()]
 

@@ -163,7 +163,7 @@ def disagreements(world: World, *numbers: int, stopped_by_hand: bool = False) ->
             continue
         prefix = f"{world.namespace}-j{number}-{body['metadata']['uid'][:8]}-"
         own = [job for job in jobs if job["name"].startswith(prefix)]
-        found[number] = Agreement(body, own, texts, time.time(), stopped_by_hand).complaints()
+        found[number] = Agreement(body, own, texts, time.time(), stopped_by_hand).differences()
     return found
 
 

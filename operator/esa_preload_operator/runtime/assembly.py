@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
@@ -71,27 +72,18 @@ async def open_app(settings: Settings, context: str | None) -> AsyncIterator[App
 
 
 def _assemble(settings: Settings, connection: Connection, endpoint: str, egress: Egress) -> App:
-    pod = os.environ.get("POD_ID") or socket.gethostname()
-    identity = f"{pod}_{secrets.token_hex(4)}"
+    pod, identity = _identity()
     metrics = Metrics(version("esa-preload-operator"))
     traces = open_traces(version("esa-preload-operator"))
     shares = Shares(settings.workers)
     queue: WorkQueue[View] = WorkQueue(metrics, shares)
     clock = Clock()
     leadership = _leadership(settings, connection, identity)
-    secret_cache = _secret_cache(
+    secret_cache, accounts = _credentials(
         settings,
         connection,
-        on_change=lambda namespace, name: app.credentials_changed(namespace, name),  # noqa: PLW0108 - the app comes later
-    )
-    accounts = _account_pool(
-        settings,
-        endpoint,
-        egress,
-        connection.namespace or _lease_namespace(settings, connection),
-        read_secret=secret_cache.read,
-        observe=traces.observing(metrics.called),
-        on_healed=lambda: app.credentials_changed("", None),
+        _Esa(endpoint, egress, traces.observing(metrics.called)),
+        changed=lambda *whose: app.credentials_changed(*whose),  # noqa: PLW0108 - the app comes later
     )
     events = EventRecorder(connection, pod, on_drop=metrics.event_dropped)
     jobs = traces.store(JobRepository(connection, on_written=shares.written))
@@ -130,9 +122,32 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
     return app
 
 
-def _secret_cache(settings: Settings, connection: Connection, *, on_change: Callable[[str, str], None]) -> SecretCache:
+def _identity() -> tuple[str, str]:
+    """Return the name of the pod, and that of this process: a restarted container is another one."""
+    pod = os.environ.get("POD_ID") or socket.gethostname()
+    return pod, f"{pod}_{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Esa:
+    """Where ESA is, the way there, and who counts the calls."""
+
+    endpoint: str
+    egress: Egress
+    observe: Observe
+
+
+def _credentials(
+    settings: Settings, connection: Connection, esa: _Esa, *, changed: Callable[[str, str | None], None]
+) -> tuple[SecretCache, AccountPool]:
+    """Return the Secrets and the accounts that they open; `changed` is told whose credentials are others now."""
     names, namespaces = settings.credentials_secret_names, settings.namespaces or None
-    return SecretCache(connection, names, namespaces, keys=(KEY_ID, KEY_SECRET, TOKEN), on_change=on_change)
+    secret_cache = SecretCache(connection, names, namespaces, keys=(KEY_ID, KEY_SECRET, TOKEN), on_change=changed)
+    own_namespace = connection.namespace or _lease_namespace(settings, connection)
+    policy = Policy(own_namespace, names, settings.default_credentials_namespaces)
+    return secret_cache, _account_pool(
+        settings, policy, esa, read_secret=secret_cache.read, on_healed=lambda: changed("", None)
+    )
 
 
 def _leadership(settings: Settings, connection: Connection, identity: str) -> Elector | NoElection:
@@ -165,19 +180,13 @@ def _health(settings: Settings, queue: WorkQueue[View], metrics: Metrics, regist
 
 
 def _account_pool(
-    settings: Settings,
-    endpoint: str,
-    egress: Egress,
-    namespace: str,
-    *,
-    read_secret: ReadSecret,
-    observe: Observe,
-    on_healed: Callable[[], None],
+    settings: Settings, policy: Policy, esa: _Esa, *, read_secret: ReadSecret, on_healed: Callable[[], None]
 ) -> AccountPool:
+    egress = esa.egress
     return AccountPool(
-        Policy(namespace, settings.credentials_secret_names, settings.default_credentials_namespaces),
+        policy,
         Connections(
-            endpoint, request_timeout=settings.request_timeout, tls=egress.tls, proxy=egress.proxy_for(endpoint)
+            esa.endpoint, request_timeout=settings.request_timeout, tls=egress.tls, proxy=egress.proxy_for(esa.endpoint)
         ),
         read_secret=read_secret,
         own=OwnCredentials(
@@ -186,11 +195,11 @@ def _account_pool(
             allow_http=settings.allow_http_endpoint,
             ecs_ram_role=settings.ecs_ram_role,
             egress=egress,
-            observe=observe,
+            observe=esa.observe,
             on_healed=on_healed,
         ),
         max_calls_per_second=settings.max_calls_per_second,
-        observe=observe,
+        observe=esa.observe,
     )
 
 

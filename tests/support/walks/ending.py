@@ -23,7 +23,7 @@ MOST_LISTS_OF_EXECUTIONS: Final = 3
 """The site is listed each half an hour, and the executions of a job with each twelfth list."""
 
 
-def complaints(walk: Walk) -> list[str]:
+def differences(walk: Walk) -> list[str]:
     """Let everything work and come to rest, and say what is wrong then."""
     walk.heal()
     walk.turn(SETTLE)
@@ -43,7 +43,7 @@ def complaints(walk: Walk) -> list[str]:
     agreement = Agreement(
         walk.body, walk.jobs(walk.uid), walk.texts(), walk.outside.clock.wall(), walk.story.stopped_by_hand
     )
-    return [*found, *agreement.complaints(), *_about_numbers(walk), *_about_resets(walk), *_about_on_reset(walk)]
+    return [*found, *agreement.differences(), *_about_numbers(walk), *_about_resets(walk), *_about_on_reset(walk)]
 
 
 def _unrest(walk: Walk, since: float, writes: int) -> Iterator[str]:

@@ -7,8 +7,6 @@ of all scopes of the tests, or of those, also the large ones, whose name holds t
 from __future__ import annotations
 
 import sys
-import time
-from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,115 +18,68 @@ if __name__ == "__main__":
 from esa_preload_operator.domain.steps import Call, Step, Write
 from esa_preload_operator.domain.tokens import without
 from esa_preload_operator.domain.values import OPEN_PHASES
+from support.exploring import Found, Search
 from unit.protocol.disturbances import Disturbed
+from unit.protocol.parts import Move
 from unit.protocol.scopes import LARGE, SCOPES, Scope
 from unit.protocol.surroundings import Surrounded
 from unit.protocol.world import Machine, Rulebook, State
 
 if TYPE_CHECKING:
-    from unit.protocol.parts import Move
+    from collections.abc import Iterable
 
 
 @dataclass
-class Found:
+class Excused(Found):
     """What an exploration found."""
 
-    scope: str
-    states: int = 0
-    moves: int = 0
-    seconds: float = 0.0
     excuses: Counter[str] = field(default_factory=Counter)
     """Moves into each undecidable situation, by its letter."""
-    fault: str = ""
-    trace: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        excuses = " ".join(f"{kind}:{n}" for kind, n in sorted(self.excuses.items())) or "none"
-        numbers = f"{self.states:>9,} states {self.moves:>10,} moves {self.seconds:6.1f} s"
-        line = f"{self.scope:<50}{numbers}  undecidable {excuses}"
-        return "\n".join([line, *([f"  {self.fault}:"] if self.fault else []), *(f"    {step}" for step in self.trace)])
+    def remark(self) -> str:
+        """Which situations were undecidable."""
+        return f"  undecidable {' '.join(f'{kind}:{n}' for kind, n in sorted(self.excuses.items())) or 'none'}"
 
 
-class Explorer:
+class Explorer(Search[State, Move]):
     """One exploration."""
+
+    found: Excused
 
     def __init__(self, scope: Scope, rulebook: Rulebook | None = None) -> None:
         self.machine = Machine(rulebook or Rulebook(), nonce=scope.nonce)
         self.moves = Surrounded(scope, self.machine) if scope.site else Disturbed(scope, self.machine)
-        self.found = Found(scope.name)
-        start = self.moves.start()
-        self._numbers = {start: 0}
-        self._states = [start]
-        self._parents = array("q", [-1])
-        self._fair = array("q")
-        self._names: list[tuple[str, int]] = [("start", -1)]
+        super().__init__(self.moves.start(), Excused(scope.name), sys.maxsize)
 
-    def run(self) -> Found:
+    def run(self) -> Excused:
         """Explore all states; stop at the first fault."""
-        begun = time.perf_counter()
-        number = 0
-        while number < len(self._states) and not self.found.fault:
-            self._expand(number)
-            number += 1
-        if not self.found.fault:
-            self._check_ends()
-        self.found.states = len(self._states)
-        self.found.seconds = time.perf_counter() - begun
+        self.explore()
         return self.found
 
-    def _expand(self, number: int) -> None:
-        state = self._states[number]
-        fair = -1
-        for move in self.moves.fair(state):
-            reached = self._reach(number, move)
-            if fair < 0:
-                fair = reached
-        self._fair.append(fair)
-        for move in self.moves.disturbances(state):
-            self._reach(number, move)
+    def fair(self, state: State) -> Iterable[Move]:
+        """What goes on by itself."""
+        return self.moves.fair(state)
 
-    def _reach(self, number: int, move: Move) -> int:
-        found = self.found
-        found.moves += 1
+    def disturbances(self, state: State) -> Iterable[Move]:
+        """What may happen beside."""
+        return self.moves.disturbances(state)
+
+    def broken(self, state: State) -> str:
+        """Which promise is broken."""
+        return state.broken
+
+    def noted(self, move: Move) -> None:
+        """Count what is excused."""
         if move.excuse:
-            found.excuses[move.excuse] += 1
-        known = self._numbers.setdefault(move.state, len(self._states))
-        if known == len(self._states):
-            self._states.append(move.state)
-            self._parents.append(number)
-            self._names.append((move.name, move.proc))
-            if move.state.broken and not found.fault:
-                self._blame(known, move.state.broken)
-        return known
+            self.found.excuses[move.excuse] += 1
 
-    def _blame(self, number: int, fault: str) -> None:
-        self.found.fault = fault
-        self.found.trace = self.trace(number)
+    def end(self, state: State) -> str:
+        """What is wrong with a state in which nobody does anything any more."""
+        return self._restless(state)
 
-    def _check_ends(self) -> None:
-        """From every state the undisturbed way on must lead to a state in which nothing is left to do."""
-        good = bytearray(len(self._states))
-        for first in range(len(self._states)):
-            way = []
-            number = first
-            while not good[number]:
-                good[number] = 2
-                way.append(number)
-                onward = self._fair[number]
-                if onward < 0 and (fault := self._restless(self._states[number])):
-                    return self._blame(number, fault)
-                if onward >= 0 and good[onward] == 2:
-                    if fault := self._circle(way[way.index(onward) :]):
-                        return self._blame(onward, fault)
-                    break
-                number = onward if onward >= 0 else number
-            for passed in way:
-                good[passed] = 1
-        return None
-
-    def _circle(self, numbers: list[int]) -> str:
+    def circle(self, numbers: list[int]) -> str:
         """What is wrong with states that lead to each other; to try again at times is fine if others must act."""
-        states = [self._states[number] for number in numbers]
+        states = [self.states[number] for number in numbers]
         waits = isinstance(self.moves, Surrounded) and all(self.moves.waits_for_others(state) for state in states)
         if not waits or len({state.obj for state in states}) > 1:
             return "a circle that nothing ends"
@@ -146,17 +97,10 @@ class Explorer:
         done = not without(obj.asked, obj.handled) and phase not in OPEN_PHASES
         return "" if done or blocked else "a dead end"
 
-    def trace(self, number: int) -> list[str]:
-        """The shortest way to a state, in words."""
-        way: list[int] = []
-        while number > 0:
-            way.append(number)
-            number = self._parents[number]
-        return [self._tell(reached) for reached in reversed(way)]
-
-    def _tell(self, number: int) -> str:
-        name, p = self._names[number]
-        before, after = self._states[self._parents[number]], self._states[number]
+    def tell(self, number: int) -> str:
+        """The move to a state, in words."""
+        name, p = self.names[number]
+        before, after = self.states[self.parents[number]], self.states[number]
         who = f"p{p} " if p >= 0 else ""
         what = ""
         if p >= 0 and name.startswith(("writes", "sends", "checks", "late")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.walks.ending import complaints
+from support.walks.ending import differences
 from support.walks.walk import CREATE, REF, Walk
 
 OPEN = "CreateScheduledPreloadExecutions"
@@ -67,5 +67,5 @@ def test_what_esa_says_shows_and_what_heals_it_is_enough(action: str, status: in
     walk.simulator.faults.clear()
     if (status, code, reason) in TERMINAL:
         walk.put_window("w1", walk.window("far", 2))
-    assert complaints(walk) == []
+    assert differences(walk) == []
     walk.close()

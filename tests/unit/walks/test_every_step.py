@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from support.walks.ending import complaints
+from support.walks.ending import differences
 from support.walks.walk import CREATE, LISTS, Walk
 
 if TYPE_CHECKING:
@@ -86,6 +86,6 @@ def test_whatever_happens_at_any_step_ends_well(happens: str, lost: dict[str, An
         walk = begun(replaced=step % 3 > 0, lost=lost)
         walk.turn(step * STEP)
         HAPPENINGS[happens](walk)
-        wrong += [f"{step}: {complaint}" for complaint in complaints(walk)]
+        wrong += [f"{step}: {each}" for each in differences(walk)]
         walk.close()
     assert not wrong, "\n".join(wrong)

@@ -9,7 +9,7 @@ import pytest
 from esa_simulator.execution_actions import OPERATIONS
 from esa_simulator.wire import execution_body
 from support.fakes import WALL
-from support.walks.ending import complaints
+from support.walks.ending import differences
 from support.walks.walk import CREATE, HOUR, LISTS, REF, RESET, Walk
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_a_create_that_arrives_after_the_look_leaves_one_job_and_never_the_wrong
     (job,) = walk.jobs()
     walk.turn(200)
     assert {each["id"] for each in walk.jobs()} > {job["id"]}
-    assert complaints(walk) == []
+    assert differences(walk) == []
     assert [each["id"] for each in walk.jobs()] == [job["id"]], "the live one stays"
 
 
@@ -70,7 +70,7 @@ def test_a_window_that_opens_after_the_look_is_removed_as_a_double(walk: Walk) -
     (execution,) = walk.executions()
     walk.turn(200)
     assert len(walk.executions()) == 2
-    assert complaints(walk) == []
+    assert differences(walk) == []
     assert [each.id for each in walk.executions()] == [execution.id]
 
 
@@ -83,7 +83,7 @@ def test_lists_that_lag_for_an_hour_heal_in_the_end(walk: Walk) -> None:
     walk.edit(source={"urls": LISTS["B"]})
     walk.turn(3 * HOUR)
     assert made(walk, CREATE) < 20
-    assert complaints(walk) == []
+    assert differences(walk) == []
 
 
 def test_a_console_that_changes_something_each_second_is_answered_ever_more_slowly(walk: Walk) -> None:
@@ -98,7 +98,7 @@ def test_a_console_that_changes_something_each_second_is_answered_ever_more_slow
             walk.fault("override", "ListScheduledPreloadJobs", item_fields={"ExecutionCount": second})
         walk.turn(1)
     assert len([entry for entry in walk.calls(since) if not entry.action.startswith("List")]) < 60
-    assert complaints(walk) == []
+    assert differences(walk) == []
 
 
 @pytest.mark.parametrize(

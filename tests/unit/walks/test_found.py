@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.walks.ending import complaints
+from support.walks.ending import differences
 from support.walks.walk import CREATE, LISTS, Walk
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def test_a_window_that_had_finished_early_is_opened_for_the_next_list(walk: Walk
     walk.turn(61)
     assert [execution.status for execution in walk.executions()] == ["finished"]
     walk.edit(source={"urls": LISTS["B"]})
-    assert complaints(walk) == []
+    assert differences(walk) == []
     assert [job["urlSubmitted"] for job in walk.jobs()] == [3]
 
 
@@ -39,7 +39,7 @@ def test_a_window_whose_end_is_moved_into_the_past_is_closed(walk: Walk) -> None
     walk.turn(61)
     for slot in ("w1", "w2"):
         walk.put_window(slot, walk.window("past", 1))
-    assert complaints(walk) == []
+    assert differences(walk) == []
     assert walk.executions() == []
     assert [each["state"] for each in walk.status["executions"]] == ["Missed", "Missed"]
 
@@ -51,7 +51,7 @@ def test_a_window_whose_end_is_moved_into_the_past_while_suspended_is_not_opened
     walk.turn(61)
     walk.put_window("w1", walk.window("past", 1))
     walk.edit(suspend=None)
-    assert complaints(walk) == []
+    assert differences(walk) == []
     assert [each["state"] for each in walk.status["executions"]] == ["Missed"]
 
 
@@ -60,10 +60,10 @@ def test_a_job_that_is_gone_while_suspended_is_noted_once(walk: Walk) -> None:
     walk.turn(61)
     (job,) = walk.jobs()
     walk.simulator.state.remove_job(job["id"])
-    assert complaints(walk) == []
+    assert differences(walk) == []
     assert not walk.status.get("jobId")
     walk.edit(suspend=None)
-    assert complaints(walk) == []
+    assert differences(walk) == []
     assert len(walk.jobs()) == 1
 
 
@@ -73,7 +73,7 @@ def test_a_status_that_is_wiped_while_suspended_is_not_refreshed_for_ever(walk: 
     walk.edit(suspend=True)
     walk.turn(61)
     walk.wipe()
-    assert complaints(walk) == []
+    assert differences(walk) == []
 
 
 def test_a_first_create_that_is_refused_is_told_and_tried_ever_more_slowly() -> None:
@@ -84,7 +84,7 @@ def test_a_first_create_that_is_refused_is_told_and_tried_ever_more_slowly() -> 
     walk.turn(3600)
     assert walk.writes < 40
     assert 3 < len([each for each in walk.calls() if each.action == CREATE]) < 15
-    assert complaints(walk) == []
+    assert differences(walk) == []
     walk.close()
 
 
@@ -94,5 +94,5 @@ def test_a_window_that_people_change_again_and_again_is_repaired_each_time(walk:
     for _ in range(3):
         (execution,) = walk.executions()
         execution.slice_len = 2
-        assert complaints(walk) == []
+        assert differences(walk) == []
         assert [each.slice_len for each in walk.executions()] == [1]

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from support.walks.ending import complaints
+from support.walks.ending import differences
 from support.walks.walk import LISTS, Walk
 
 CREATE, RESET, OPEN = "CreateScheduledPreloadJob", "ResetScheduledPreloadJob", "CreateScheduledPreloadExecutions"
@@ -200,7 +200,7 @@ class Walks(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            found = complaints(self.walk)
+            found = differences(self.walk)
             assert not found, "\n".join(found)
         finally:
             self.walk.close()

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 from esa_preload_operator.domain.cleaning import clean_text
 
 PROGRAM: Final = "kubectl"
-_COMPLAINT: Final = re.compile(r"(?i)(error|warning|unable to|the connection|no resources|[EWIF]\d{4} )")
+_MESSAGE: Final = re.compile(r"(?i)(error|warning|unable to|the connection|no resources|[EWIF]\d{4} )")
 """How lines begin that kubectl itself writes; all others are a login's, which must be seen at once."""
 _LOGGED: Final = re.compile(r"[EWIF]\d{4} ")
 _LONGEST: Final = 2000
@@ -60,10 +60,10 @@ class Kubectl:
         with self._started(words, given) as running:
             output = running.output.read()
             failed = running.failed()
-        complaints = self.clean(running.said)
+        messages = self.clean(running.said)
         if failed:
-            raise KubectlError(complaints or _died(running.process.returncode), output)
-        for each in complaints.splitlines():
+            raise KubectlError(messages or _died(running.process.returncode), output)
+        for each in messages.splitlines():
             if each.startswith("Warning"):
                 self.say(f"{each}\n")
         return output
@@ -84,8 +84,8 @@ class Kubectl:
             def read() -> Iterator[str]:
                 yield from running.output
                 if running.failed():
-                    complaints = self.clean(running.said)
-                    raise KubectlError(complaints or _died(running.process.returncode))
+                    messages = self.clean(running.said)
+                    raise KubectlError(messages or _died(running.process.returncode))
 
             try:
                 yield read()
@@ -122,7 +122,7 @@ class Kubectl:
             errors="replace",
         )
         running = _Running(process)
-        running.run(lambda: self._listen(process.stderr, running.complaints))
+        running.run(lambda: self._listen(process.stderr, running.messages))
         if given is not None:
             running.run(lambda: _feed(process.stdin, given))
         self.running.add(process)
@@ -138,22 +138,22 @@ class Kubectl:
                 if stream is not None:
                     stream.close()
 
-    def _listen(self, errors: IO[str] | None, complaints: list[str]) -> None:
-        """Keep what kubectl complains about, and show at once what a login says, also half a line of it."""
+    def _listen(self, errors: IO[str] | None, messages: list[str]) -> None:
+        """Keep what kubectl reports, and show at once what a login says, also half a line of it."""
         assert errors is not None  # noqa: S101 - it is a pipe: tells the type checker
         rest = ""
         while piece := os.read(errors.fileno(), 65536).decode("utf-8", "replace"):
             *lines, rest = (rest + piece).split("\n")
             for line in lines:
-                if _COMPLAINT.match(line):
-                    complaints.append(line)
+                if _MESSAGE.match(line):
+                    messages.append(line)
                 else:
                     self.say(self._conceal(line) + "\n")
-            if rest and not _COMPLAINT.match(rest) and rest.rstrip().endswith((":", "?", ">")):
+            if rest and not _MESSAGE.match(rest) and rest.rstrip().endswith((":", "?", ">")):
                 self.say(self._conceal(rest))
                 rest = ""
         if rest:
-            complaints.append(rest)
+            messages.append(rest)
 
 
 @dataclass(slots=True)
@@ -161,7 +161,7 @@ class _Running:
     """A kubectl at work."""
 
     process: "subprocess.Popen[str]"
-    complaints: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     _helpers: list[threading.Thread] = field(default_factory=list)
 
     @property
@@ -172,9 +172,9 @@ class _Running:
 
     @property
     def said(self) -> str:
-        """Its complaints without the lines of its own log, which repeat them at length, unless there are no others."""
-        plain = [each for each in self.complaints if not _LOGGED.match(each)]
-        return "\n".join(plain or self.complaints[-1:])
+        """Its messages without the lines of its own log, which repeat them at length, unless there are no others."""
+        plain = [each for each in self.messages if not _LOGGED.match(each)]
+        return "\n".join(plain or self.messages[-1:])
 
     def run(self, call: Callable[[], None]) -> None:
         """Do something beside it until it ends."""
@@ -182,7 +182,7 @@ class _Running:
         self._helpers[-1].start()
 
     def failed(self) -> bool:
-        """Wait for its end and for all that it complains about; return whether it has failed."""
+        """Wait for its end and for all that it reports; return whether it has failed."""
         self.process.wait()
         for helper in self._helpers:
             helper.join(_JOIN)

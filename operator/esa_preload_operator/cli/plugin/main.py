@@ -62,7 +62,7 @@ def run(context: Context, options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # or Python complains about what it could not flush
+        sys.stderr.close()  # or Python reports what it could not flush
         return FAILED
     finally:
         context.kubectl.stop()

@@ -58,7 +58,7 @@ class _Run:
     requests: Requests
     options: argparse.Namespace
     picture: Picture | None = None
-    complaints: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     """What is to be told once no picture stands in the way, each once."""
 
     @property
@@ -75,8 +75,8 @@ class _Run:
         """Set the token on all jobs whose turn it is."""
         while due := self.requests.due()[:AT_ONCE]:
             words = (f"{RESET_KEY}={self.requests.token}", "--overwrite")
-            changed, complaint = change(self.context.kubectl, "annotate", due, *words)
-            self._complain(complaint)
+            changed, message = change(self.context.kubectl, "annotate", due, *words)
+            self._report(message)
             now, known = time.monotonic(), {job.ref for job in changed}
             self.requests.was_asked(changed, now)
             self.requests.was_refused([job for job in due if job.ref not in known], now)
@@ -101,7 +101,7 @@ class _Run:
     def _take(self, news: News | None) -> None:
         now = time.monotonic()
         if isinstance(news, Interrupted):
-            self._complain(news.why)
+            self._report(news.why)
             for entry in self.requests.open if news.missing and len(self.requests.entries) == 1 else ():
                 self.requests.gone(entry.job.ref, now)
         elif isinstance(news, Seen):
@@ -109,10 +109,10 @@ class _Run:
             if self.requests.gone(job.ref, now) if news.deleted else self.requests.observe(job, now):
                 self.tell(job.ref)
 
-    def _complain(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         """Tell what kubectl says, once, and not in the middle of a picture."""
-        if text and text not in self.complaints:
-            self.complaints.append(text)
+        if text and text not in self.messages:
+            self.messages.append(text)
             if self.picture is None:
                 self.context.error(text)
 
@@ -132,7 +132,7 @@ class _Run:
                 self._draw()
         finally:
             self.picture = None
-            for each in self.complaints:
+            for each in self.messages:
                 self.context.error(each)
 
     def _draw(self) -> None:

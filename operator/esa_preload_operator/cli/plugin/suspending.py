@@ -22,9 +22,9 @@ def resume(context: Context, options: argparse.Namespace) -> int:
 def _set(context: Context, options: argparse.Namespace, *, rest: bool) -> int:
     jobs = find_jobs(context.kubectl, context.given, options)
     patch = json.dumps({"spec": {"suspend": rest}})
-    changed, complaint = change(context.kubectl, "patch", jobs, "--type=merge", f"--patch={patch}")
-    if complaint:
-        context.error(complaint)
+    changed, message = change(context.kubectl, "patch", jobs, "--type=merge", f"--patch={patch}")
+    if message:
+        context.error(message)
     if options.output == "name":
         context.stdout.write(names(changed))
         return OK if len(changed) == len(jobs) else FAILED

@@ -46,18 +46,18 @@ def find_one(kubectl: Kubectl, name: str) -> Job:
 
 
 def change(kubectl: Kubectl, verb: str, jobs: Iterable[Job], *words: str) -> tuple[list[Job], str]:
-    """Run kubectl for jobs, by namespace; return those that it has changed, as they are now, and its complaints."""
+    """Run kubectl for jobs, by namespace; return those that it has changed, as they are now, and its messages."""
     changed: list[Job] = []
-    complaints: list[str] = []
+    messages: list[str] = []
     for namespace, some in _by_namespace(jobs):
         names = [f"{RESOURCE}/{job.ref.name}" for job in some]
         try:
             output = kubectl.text(verb, *names, *words, f"--namespace={namespace}", "--output=json")
         except KubectlError as error:
-            complaints.append(str(error))
+            messages.append(str(error))
             output = error.output
         changed += [job for body in documents(output.splitlines(keepends=True)) for job in read_jobs(body)]
-    return changed, "\n".join(complaints)
+    return changed, "\n".join(messages)
 
 
 def _by_namespace(jobs: Iterable[Job]) -> Iterator[tuple[str, list[Job]]]:
