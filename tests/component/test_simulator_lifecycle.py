@@ -41,10 +41,7 @@ def shared(folder: Path) -> Iterator[SimulatorProcess]:
 
 @pytest.fixture
 def simulator(shared: SimulatorProcess) -> SimulatorProcess:
-    for job in shared.jobs():
-        shared.delete_job(job["id"])
-    shared.clear_faults()
-    shared.clear_calls()
+    shared.clear()
     shared.settings(siteDomains={}, inactiveSites=[], maxJobsPerSite=None)
     return shared
 

@@ -24,11 +24,7 @@ def shared() -> Iterator[SimulatorProcess]:
 
 @pytest.fixture
 def simulator(shared: SimulatorProcess) -> SimulatorProcess:
-    for job in shared.jobs():
-        shared.delete_job(job["id"])
-    shared.clear_faults()
-    shared.clear_calls()
-    shared.clear_resets()
+    shared.clear()
     return shared
 
 

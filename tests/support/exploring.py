@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-S = TypeVar("S", bound=Hashable)
+
+class Reached(Hashable, Protocol):
+    """A state of the world."""
+
+    @property
+    def broken(self) -> str:
+        """Which promise it breaks; empty if none."""
+        ...
+
+
+S = TypeVar("S", bound=Reached)
 S_co = TypeVar("S_co", covariant=True)
 
 
@@ -27,6 +37,23 @@ class Moved(Protocol[S_co]):
 
     @property
     def state(self) -> S_co: ...
+
+
+M = TypeVar("M", bound=Moved[Any])
+M_co = TypeVar("M_co", covariant=True)
+S_contra = TypeVar("S_contra", contravariant=True)
+
+
+class Moves(Protocol[S_contra, M_co]):
+    """What may happen in a state."""
+
+    def fair(self, s: S_contra, /) -> Iterable[M_co]:
+        """Moves without any further disturbance; the first of them is the way on."""
+        ...
+
+    def disturbances(self, s: S_contra, /) -> Iterable[M_co]:
+        """Moves that need not happen."""
+        ...
 
 
 @dataclass
@@ -51,13 +78,11 @@ class Found:
         return "" if self.whole or self.fault else "  (not all)"
 
 
-M = TypeVar("M", bound="Moved[Any]")
-
-
 class Search(ABC, Generic[S, M]):
     """One exploration from a start on; `found` tells what came of it."""
 
-    def __init__(self, start: S, found: Found, most: int = 1_000_000) -> None:
+    def __init__(self, moves: Moves[S, M], start: S, found: Found, most: int = 1_000_000) -> None:
+        self._moves = moves
         self._most = most
         self.found = found
         self.states = [start]
@@ -65,18 +90,6 @@ class Search(ABC, Generic[S, M]):
         self.parents = array("q", [-1])
         self._numbers = {start: 0}
         self._fair = array("q")
-
-    @abstractmethod
-    def fair(self, state: S) -> Iterable[M]:
-        """Moves without any further disturbance; the first of them is the way on."""
-
-    @abstractmethod
-    def disturbances(self, state: S) -> Iterable[M]:
-        """Moves that need not happen."""
-
-    @abstractmethod
-    def broken(self, state: S) -> str:
-        """Which promise a state breaks; empty if none."""
 
     @abstractmethod
     def circle(self, numbers: list[int]) -> str:
@@ -111,12 +124,12 @@ class Search(ABC, Generic[S, M]):
         """Make all moves from a state; return where the undisturbed way on leads, -1 if there is none."""
         state = self.states[number]
         fair = -1
-        for move in self.fair(state):
+        for move in self._moves.fair(state):
             reached = self._reach(number, move)
             if fair < 0:
                 fair = reached
         self._fair.append(fair)
-        for move in self.disturbances(state):
+        for move in self._moves.disturbances(state):
             self._reach(number, move)
         return fair
 
@@ -128,8 +141,8 @@ class Search(ABC, Generic[S, M]):
             self.states.append(move.state)
             self.parents.append(number)
             self.names.append((move.name, move.proc))
-            if (fault := self.broken(move.state)) and not self.found.fault:
-                self.blame(known, fault)
+            if move.state.broken and not self.found.fault:
+                self.blame(known, move.state.broken)
         return known
 
     def blame(self, number: int, fault: str) -> None:

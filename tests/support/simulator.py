@@ -116,6 +116,14 @@ class SimulatorControl:
     def clear_resets(self) -> None:
         self.request("DELETE", "/resets")
 
+    def clear(self) -> None:
+        """Leave nothing of what was there: no job, no fault and no count; calls that hang are dropped."""
+        for job in self.jobs():
+            self.delete_job(job["id"])
+        self.clear_faults(abandon=True)
+        self.clear_calls()
+        self.clear_resets()
+
 
 class AsyncSimulatorControl:
     """The frequent ones of them for coroutines."""

@@ -36,11 +36,7 @@ def process() -> Iterator[SimulatorProcess]:
 
 @pytest.fixture
 def simulator(process: SimulatorProcess) -> SimulatorProcess:
-    for job in process.jobs():
-        process.delete_job(job["id"])
-    process.clear_faults(abandon=True)
-    process.clear_calls()
-    process.clear_resets()
+    process.clear()
     process.seed_jobs([{"id": JOB, "urlCount": 10, "urlSubmitted": 4}])
     return process
 

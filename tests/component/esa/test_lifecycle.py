@@ -58,9 +58,7 @@ def process() -> Iterator[SimulatorProcess]:
 @pytest.fixture
 def simulator(process: SimulatorProcess) -> SimulatorProcess:
     """One job with an execution that has not begun."""
-    for job in process.jobs():
-        process.delete_job(job["id"])
-    process.clear_faults(abandon=True)
+    process.clear()
     process.settings(maxJobsPerSite=None, siteDomains={})
     process.seed_jobs([{"id": JOB, "urlCount": 10}])
     process.seed_executions(

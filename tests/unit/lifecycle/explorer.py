@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3] / "operator")]
@@ -19,9 +18,6 @@ from unit.lifecycle.ageing import QUIET
 from unit.lifecycle.promises import Promised
 from unit.lifecycle.words import words
 from unit.lifecycle.world import Machine, Move, Proc, Rulebook, Scope, State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 STRANGERS = (Job("J8", "p-0000000f-0000000f", "S"), Job("J9", "p-aaaaaaaa-1", "S"))
 """Jobs of another resource and of a person, whose names begin like ours."""
@@ -34,7 +30,7 @@ class Explorer(Search[State, Move]):
         self.machine = Machine(rulebook or Rulebook())
         self.moves = Promised(scope, self.machine)
         self.start = self._start(scope)
-        super().__init__(self.start, Found(scope.name), most)
+        super().__init__(self.moves, self.start, Found(scope.name), most)
 
     def _start(self, scope: Scope) -> State:
         m = self.machine
@@ -62,18 +58,6 @@ class Explorer(Search[State, Move]):
         """Explore all states; stop at the first fault."""
         self.explore()
         return self.found
-
-    def fair(self, state: State) -> Iterable[Move]:
-        """What goes on by itself."""
-        return self.moves.fair(state)
-
-    def disturbances(self, state: State) -> Iterable[Move]:
-        """What may happen beside."""
-        return self.moves.disturbances(state)
-
-    def broken(self, state: State) -> str:
-        """Which promise is broken."""
-        return state.broken
 
     def expand(self, number: int) -> int:
         """Judge a state at once from which nothing leads on, so that the shortest way to it is told."""

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[3] / "operator")]
@@ -24,9 +23,6 @@ from unit.protocol.parts import Move
 from unit.protocol.scopes import LARGE, SCOPES, Scope
 from unit.protocol.surroundings import Surrounded
 from unit.protocol.world import Machine, Rulebook, State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 @dataclass
@@ -49,24 +45,12 @@ class Explorer(Search[State, Move]):
     def __init__(self, scope: Scope, rulebook: Rulebook | None = None) -> None:
         self.machine = Machine(rulebook or Rulebook(), nonce=scope.nonce)
         self.moves = Surrounded(scope, self.machine) if scope.site else Disturbed(scope, self.machine)
-        super().__init__(self.moves.start(), Excused(scope.name), sys.maxsize)
+        super().__init__(self.moves, self.moves.start(), Excused(scope.name), sys.maxsize)
 
     def run(self) -> Excused:
         """Explore all states; stop at the first fault."""
         self.explore()
         return self.found
-
-    def fair(self, state: State) -> Iterable[Move]:
-        """What goes on by itself."""
-        return self.moves.fair(state)
-
-    def disturbances(self, state: State) -> Iterable[Move]:
-        """What may happen beside."""
-        return self.moves.disturbances(state)
-
-    def broken(self, state: State) -> str:
-        """Which promise is broken."""
-        return state.broken
 
     def noted(self, move: Move) -> None:
         """Count what is excused."""
