@@ -21,7 +21,7 @@ from support.lua import Sandbox, as_lua_keeps
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "argocd"
-PAGE = (ROOT / "docs" / "argocd.md").read_text()
+PAGE = (ROOT / "docs" / "guides" / "argocd.md").read_text()
 SCRIPTS = FOLDER / "resource_customizations" / GROUP / KIND
 HEALTH, DISCOVERY = (SCRIPTS / name for name in ("health.lua", "actions/discovery.lua"))
 

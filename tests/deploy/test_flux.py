@@ -130,6 +130,6 @@ def test_the_release_takes_the_chart_of_this_version_with_values_that_it_has() -
 
 
 def test_the_page_shows_the_expressions_as_they_are_shipped() -> None:
-    page = (ROOT / "docs" / "flux.md").read_text()
+    page = (ROOT / "docs" / "guides" / "flux.md").read_text()
     (shown,) = (each for each in re.findall(r"(?ms)^```text\n(.*?)```", page) if "healthCheckExprs" in each)
     assert shown.strip() in (FOLDER / "kustomizations.yaml").read_text()

@@ -10,7 +10,7 @@ import yaml
 
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = sorted((ROOT / "deploy" / "examples").glob("*.yaml"))
-PAGES: Final = (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES: Final = (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
 def shown_in(path: Path) -> list[dict[str, Any]]:
