@@ -23,7 +23,8 @@ from support.manifests import PAGES
 if TYPE_CHECKING:
     from pathlib import Path
 
-GUIDES: Final = [page for page in PAGES if page.parent == ROOT / "docs" / "guides"]
+DOCS: Final = ROOT / "docs"
+GUIDES: Final = [page for page in PAGES if page.parent == DOCS / "guides" or page == DOCS / "security.md"]
 SHELL: Final = {"sh", "console"}
 OURS: Final = {"spj", PLURAL, f"{PLURAL}.{GROUP}"}
 KINDS: Final = OURS | {"all", "configmap", "crd", "deployment", "events", "namespace", "pods", "service"}
