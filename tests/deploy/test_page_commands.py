@@ -17,7 +17,7 @@ from esa_preload_operator.cli.plugin.arguments import parser
 from esa_preload_operator.cli.plugin.flags import take_apart
 from esa_preload_operator.resources.names import GROUP, PLURAL
 from support.blocks import Block, blocks
-from support.chart import CHART, HELMS, ROOT, HelmError, helm
+from support.chart import CHART, HELMS, NAME, ROOT, HelmError, helm
 from support.manifests import PAGES
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ def help_of(*words: str) -> str:
     return "".join(texts)
 
 
+@functools.cache
+def installed() -> set[str]:
+    """Return the objects of the chart as the guides install it, as `kubectl` takes them: deployment/name."""
+    objects = yaml.safe_load_all(helm(HELMS[0], "template", NAME, str(CHART), f"--namespace={NAME}"))
+    return {f"{each['kind'].lower()}/{each['metadata']['name']}" for each in objects if each}
+
+
 def check_plugin(words: list[str]) -> None:
     try:
         parser().parse_args(take_apart(words).rest)
@@ -86,6 +93,8 @@ def check_kubectl(words: list[str]) -> None:
     for word in named:
         if word.startswith(("deploy/", "crds/")):
             assert (ROOT / word).exists(), word
+        if word.startswith(("deployment/", "service/")):
+            assert word in installed(), word
 
 
 def check_helm(words: list[str]) -> None:
@@ -150,6 +159,7 @@ def test_each_value_of_the_chart_that_a_guide_names_is_there(page: Path) -> None
         "kubectl get spj --no-such-flag",
         "kubectl get scheduledpreloads",
         "kubectl apply -f deploy/no-such-file.yaml",
+        "kubectl port-forward service/esa-preload-operator 8080",
         "helm upgrade r deploy/helm/esa-preload-operator --set metrics.serviceMonitor.enable=true",
         "terraform apply",
     ],
