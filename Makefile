@@ -13,14 +13,16 @@ BILL := $(VENV)-bill/.ready
 CRD := crds/esa.preload-operator.io_scheduledpreloadjobs.yaml
 WORKERS ?= 3
 IMPORTS_CACHE ?= .import_linter_cache
+SITE ?= build/docs
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 PYTEST := $(BIN)/python -m pytest
-TYPED := operator $(wildcard hack/*.py hack/*/*.py) tests
+TYPED := operator $(wildcard hack/*.py hack/*/*.py) docs/conf.py tests
+REFERENCE := PYTHONPATH=operator:hack/tools $(BIN)/python hack/docs/reference.py
 
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test e2e lint crds chart bench control-plane requirements image pyz release-artifacts release-build publish clean
+.PHONY: help demo test e2e lint crds chart reference docs bench control-plane requirements image pyz release-artifacts release-build publish clean
 
 help: ## show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/' | \
@@ -59,6 +61,7 @@ lint: $(READY) ## check style, types, layers, and that generated files are up to
 	try 'lint-imports' $(BIN)/lint-imports --no-logo --cache-dir $(IMPORTS_CACHE); \
 	try 'the CRD (`make crds` heals this)' generated; \
 	try 'the chart (`make chart` heals this)' $(BIN)/python hack/tools/chart.py --check; \
+	try 'pages of docs/ (`make reference` heals this)' env $(REFERENCE) --check; \
 	try 'hadolint' $(BIN)/hadolint Dockerfile; \
 	try 'hack/check-tree.sh' bash hack/check-tree.sh; \
 	[ -z "$$failed" ] || { echo "make: these complain:$$failed" >&2; exit 1; }; \
@@ -70,6 +73,15 @@ crds: $(READY) ## write crds/ anew from the types
 
 chart: $(READY) ## write anew what the chart takes from other files: CRD, schema, README, alerts, dashboard
 	@$(BIN)/python hack/tools/chart.py
+
+reference: $(READY) ## write anew what the pages of docs/ take from the code
+	@$(REFERENCE)
+
+docs: $(READY) ## make the site of docs/ in build/docs; a broken link is an error (SOURCE=address of the repository)
+	@rm -rf $(SITE)
+	@$(BIN)/python -m sphinx -q -W --keep-going -n -d $(SITE)/.doctrees docs $(SITE)
+	@rm -rf $(SITE)/.doctrees
+	@echo 'make: the site is $(SITE)/index.html'
 
 bench: $(READY) ## measure the operator against its limits (BENCH='latency rate' names parts; BENCH=--trial: small numbers)
 	@PYTHONPATH=operator:hack/control-plane:tests $(BIN)/python hack/bench/main.py $(BENCH)
@@ -84,7 +96,7 @@ COMPILE := env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL CUSTOM_
 
 requirements: $(READY) ## resolve the dependencies anew, with hashes (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) $(UPGRADE) --extra otel --output-file requirements.txt pyproject.toml
-	@$(COMPILE) $(UPGRADE) --extra cli --extra dev --build-deps-for editable --constraint requirements.txt \
+	@$(COMPILE) $(UPGRADE) --extra cli --extra dev --extra docs --build-deps-for editable --constraint requirements.txt \
 	  --output-file requirements-dev.txt pyproject.toml
 	@$(COMPILE) $(UPGRADE) --only-build-deps --build-deps-for wheel --constraint requirements-dev.txt \
 	  --output-file requirements-build.txt pyproject.toml

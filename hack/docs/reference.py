@@ -1,0 +1,58 @@
+"""Writes what the pages take from the code, or with `--check` fails when one has drifted: `make reference`.
+
+Of a page only what stands below its mark is written; what stands above it is written by people.
+"""
+
+import difflib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from pages import DOCS, INDEX, ROOT, listed
+
+MARK: Final = "<!-- Everything below is written by `make reference`. -->\n"
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    INDEX: listed,
+}
+"""Pages, and what makes the part of each below its mark."""
+
+
+def files() -> dict[Path, str]:
+    """Return all files and what they must hold.
+
+    Raises:
+        ValueError: a page lacks its mark.
+    """
+    return {DOCS / f"{name}.md": _page(DOCS / f"{name}.md", made()) for name, made in PAGES.items()}
+
+
+def _page(path: Path, below: str) -> str:
+    above, mark, _ = path.read_text(encoding="utf-8").partition(MARK)
+    if not mark:
+        raise ValueError(f"{path.relative_to(ROOT)} lacks the line {MARK.strip()}")
+    return f"{above}{mark}\n{below.strip()}\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or show how they differ."""
+    drifted = 0
+    for path, wanted in files().items():
+        found = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if found == wanted:
+            continue
+        if "--check" not in arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted, encoding="utf-8")
+            continue
+        drifted = 1
+        name = str(path.relative_to(ROOT))
+        after = f"{name} (`make reference`)"
+        lines = difflib.unified_diff(found.splitlines(), wanted.splitlines(), name, after, lineterm="", n=1)
+        sys.stdout.write("\n".join(lines) + "\n")
+    return drifted
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
