@@ -87,7 +87,6 @@ SECTIONS: Final = (
     Section(
         "Reference",
         {
-            "settings": "flags and environment variables",
             "reference/resource": "each field of spec and status",
             "reference/settings": "flags and environment variables",
             "reference/chart-values": "all values of the chart",

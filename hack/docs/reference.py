@@ -9,12 +9,31 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+import chart
+import conditions_page
+import metrics_page
+import permissions_page
+import plugin_page
+import resource_page
+import settings_page
 from pages import DOCS, INDEX, ROOT, listed
 
 MARK: Final = "<!-- Everything below is written by `make reference`. -->\n"
 
+
+def _chart_values() -> str:
+    return chart.readme_of((chart.CHART / "values.yaml").read_text(encoding="utf-8"), "")
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     INDEX: listed,
+    "reference/resource": resource_page.made,
+    "reference/settings": settings_page.made,
+    "reference/chart-values": _chart_values,
+    "reference/events-and-conditions": conditions_page.made,
+    "reference/metrics": metrics_page.made,
+    "reference/plugin": plugin_page.made,
+    "reference/permissions": permissions_page.made,
 }
 """Pages, and what makes the part of each below its mark."""
 
