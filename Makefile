@@ -61,7 +61,7 @@ lint: $(READY) ## check style, types, layers, and that generated files are up to
 	try 'lint-imports' $(BIN)/lint-imports --no-logo --cache-dir $(IMPORTS_CACHE); \
 	try 'the CRD (`make crds` heals this)' generated; \
 	try 'the chart (`make chart` heals this)' $(BIN)/python hack/tools/chart.py --check; \
-	try 'pages of docs/ (`make reference` heals this)' env $(REFERENCE) --check; \
+	try 'pages and pictures in docs/ (`make reference` heals this)' env $(REFERENCE) --check; \
 	try 'hadolint' $(BIN)/hadolint Dockerfile; \
 	try 'hack/check-tree.sh' bash hack/check-tree.sh; \
 	[ -z "$$failed" ] || { echo "make: these complain:$$failed" >&2; exit 1; }; \
@@ -74,7 +74,7 @@ crds: $(READY) ## write crds/ anew from the types
 chart: $(READY) ## write anew what the chart takes from other files: CRD, schema, README, alerts, dashboard
 	@$(BIN)/python hack/tools/chart.py
 
-reference: $(READY) ## write anew what the pages of docs/ take from the code
+reference: $(READY) ## write anew what pages and pictures in docs/ take from the code
 	@$(REFERENCE)
 
 docs: $(READY) ## make the site of docs/ in build/docs; a broken link is an error (SOURCE=address of the repository)

@@ -30,6 +30,8 @@ html_theme = "furo"
 html_title = project
 html_show_sphinx = False
 html_copy_source = False
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 
 SOURCE: Final = os.environ.get("SOURCE", "").rstrip("/")
 """Address of the source repository: links to files outside of this folder lead there."""

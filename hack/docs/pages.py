@@ -63,15 +63,15 @@ SECTIONS: Final = (
     Section(
         "Jobs",
         {
-            "creating": "creating a job, adopting one",
+            "creating": "from a list of URLs, or by adopting one that exists",
             "lists": "where the URLs come from",
             "replacing": "what becomes of the job when its list changes",
             "windows": "when ESA prefetches",
-            "schedule": "when a job is reset by itself",
-            "suspend": "rest",
-            "deleting": "the end",
+            "schedule": "reset a job by cron expression",
+            "suspend": "stop windows and hold resets for a while",
+            "deleting": "what is deleted in ESA, and what is kept",
             "status": "states, and what to do about them",
-            "plugin": "`kubectl esa-preload`: reset and wait, status, list, watch, adopt, diagnose",
+            "plugin": "reset and wait, look at one job or all, find out what is in the way",
         },
     ),
     Section(

@@ -1,4 +1,4 @@
-"""Writes what the pages take from the code, or with `--check` fails when one has drifted: `make reference`.
+"""Writes what pages and pictures take from the code, or with `--check` fails when one has drifted: `make reference`.
 
 Of a page only what stands below its mark is written; what stands above it is written by people.
 """
@@ -15,7 +15,10 @@ import metrics_page
 import permissions_page
 import plugin_page
 import resource_page
+import rooms_picture
+import screen_picture
 import settings_page
+import state_picture
 from pages import DOCS, INDEX, ROOT, listed
 
 MARK: Final = "<!-- Everything below is written by `make reference`. -->\n"
@@ -37,6 +40,13 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 }
 """Pages, and what makes the part of each below its mark."""
 
+PICTURES: Final[Mapping[str, Callable[[], str]]] = {
+    "reset": state_picture.made,
+    "rooms": rooms_picture.made,
+    "list": screen_picture.listed,
+    "status": lambda: screen_picture.shown("nightly"),
+}
+
 
 def files() -> dict[Path, str]:
     """Return all files and what they must hold.
@@ -44,7 +54,8 @@ def files() -> dict[Path, str]:
     Raises:
         ValueError: a page lacks its mark.
     """
-    return {DOCS / f"{name}.md": _page(DOCS / f"{name}.md", made()) for name, made in PAGES.items()}
+    pages = {DOCS / f"{name}.md": _page(DOCS / f"{name}.md", made()) for name, made in PAGES.items()}
+    return pages | {DOCS / "pictures" / f"{name}.svg": made() for name, made in PICTURES.items()}
 
 
 def _page(path: Path, below: str) -> str:
