@@ -35,10 +35,10 @@ def made() -> str:
     own = (each for each in vars(metrics).values() if hasattr(each, "_labelnames"))
     found = {each._name: each for each in (*own, *_of(metrics.registry)) if each._name.startswith("esa_operator_")}  # noqa: SLF001 - the library tells labels nowhere else
     rows = (
-        (code(name + _SUFFIX.get(each._type, "")), each._type, _labels(each), each._documentation)  # noqa: SLF001 - the same
+        (code(name + _SUFFIX.get(each._type, "")), each._type, each._documentation, _labels(each))  # noqa: SLF001 - the same
         for name, each in sorted(found.items())
     )
-    return table(("Name", "Type", "Labels", "Meaning"), rows)
+    return table(("Name", "Type", "Meaning", "Labels"), rows)
 
 
 _SUFFIX: Final = {"counter": "_total", "info": "_info"}

@@ -12,47 +12,39 @@ from tables import code, table
 
 _BASE: Final = ROOT / "deploy" / "kustomize" / "base"
 _POLICY: Final = ROOT / "deploy" / "ram" / "policy.json"
-_WHO: Final = {
-    "esa-preload-operator": "the operator",
-    "esa-preload-operator-view": "whoever may view, edit or administer a namespace",
-    "esa-preload-operator-edit": "whoever may edit or administer a namespace",
+_WHERE: Final = {
+    "ClusterRole esa-preload-operator": "The operator, in the watched namespaces",
+    "Role esa-preload-operator": "The operator, in its own namespace",
+    "ClusterRole esa-preload-operator-view": "Whoever may view, edit or administer a namespace",
+    "ClusterRole esa-preload-operator-edit": "Whoever may edit or administer a namespace",
 }
 
 
 def made() -> str:
-    """Return a table of RAM actions, and one for each role."""
-    return "\n".join((_ram(), _roles("rbac.yaml", "operator"), _roles("aggregation.yaml", "people")))
+    """Return the RAM actions, and a table for each role."""
+    return "\n".join((_ram(), *_roles("rbac.yaml"), *_roles("aggregation.yaml")))
 
 
 def _ram() -> str:
     policy = json.loads(_POLICY.read_text(encoding="utf-8"))
-    rows = (
-        (code(action), code(statement["Resource"]))
-        for statement in policy["Statement"]
-        for action in statement["Action"]
-    )
-    return "## RAM\n\n" + table(("Action", "Resource"), rows)
+    parts = [
+        f"{each['Effect']} on {code(each['Resource'])}:\n\n" + "".join(f"- {code(name)}\n" for name in each["Action"])
+        for each in policy["Statement"]
+    ]
+    return "## RAM\n\n" + "\n".join(parts)
 
 
-def _roles(file: str, whose: str) -> str:
+def _roles(file: str) -> Iterator[str]:
+    """Yield a table for each role of a file; the comment above a rule says which code needs it."""
     text = (_BASE / file).read_text(encoding="utf-8")
     why = iter(re.findall(r"(?m)^# (.*)\n- apiGroups", text))
-    commented = "\n# " in text.partition("rules:")[2]
-    rows = [
-        (_who(role), *_rule(rule), _linked(next(why)) if commented else "")
-        for role in yaml.safe_load_all(text)
-        if role["kind"] in {"ClusterRole", "Role"}
-        for rule in role["rules"]
-    ]
-    titles = ("Role", "Resources", "Verbs", "Which code needs it")
-    shown = rows if commented else [row[:-1] for row in rows]
-    return f"## Kubernetes: {whose}\n\n" + table(titles if commented else titles[:-1], shown)
-
-
-def _who(role: Mapping[str, Any]) -> str:
-    name = role["metadata"]["name"]
-    kind = "in all watched namespaces" if role["kind"] == "ClusterRole" else "in its own namespace"
-    return f"{_WHO[name]}, {kind}" if name == "esa-preload-operator" else _WHO[name]
+    for role in yaml.safe_load_all(text):
+        if role["kind"] in {"ClusterRole", "Role"}:
+            rows = [(*_rule(rule), _linked(next(why, ""))) for rule in role["rules"]]
+            titles = ("Resources", "Verbs", "Which code needs it")
+            shown = 3 if any(row[-1] for row in rows) else 2
+            head = _WHERE[f"{role['kind']} {role['metadata']['name']}"]
+            yield f"## {head}\n\n" + table(titles[:shown], [row[:shown] for row in rows])
 
 
 def _rule(rule: Mapping[str, Any]) -> Iterator[str]:
