@@ -14,7 +14,7 @@ from tables import code, table
 _CONDITIONS: Final = (
     ("Ready", "the job can be reset", "always"),
     ("Reconciling", "work is under way", "always"),
-    ("Stalled", "only a change of the resource helps", "always"),
+    ("Stalled", "only a change of the resource helps", "once the operator has looked at the resource"),
     ("UrlsAccepted", "ESA took all URLs of the list", "once ESA has told about the job"),
     ("Effective", "a window of the spec waits, runs, or is about to be opened", "where it is known"),
 )
@@ -30,14 +30,17 @@ READY: Final[Mapping[Reason, tuple[State | None, str]]] = {
         State.READY,
         "The job can be reset. The list of its site has failed for half an hour or more.",
     ),
-    Reason.HELD: (State.HELD, "A request waits for `minResetInterval`."),
+    Reason.HELD: (State.HELD, "A request waits for `minResetInterval`, or for what the message says."),
     Reason.SUSPENDED: (State.SUSPENDED, "`spec.suspend` is true: windows are stopped and requests are held."),
     Reason.RESETTING: (State.RESETTING, "A reset is under way."),
     Reason.PENDING: (State.PENDING, "The operator has not looked at the resource yet."),
     Reason.CREATING: (State.CREATING, "The job is being created in ESA."),
     Reason.REPLACING: (State.CREATING, "A new job takes the place of one whose list has changed."),
     Reason.THROTTLED: (None, "Calls wait for a quota of calls, ESA's or the operator's."),
-    Reason.SERVICE_UNAVAILABLE: (None, "ESA, or the way to it, fails."),
+    Reason.SERVICE_UNAVAILABLE: (
+        None,
+        "ESA, the way to it, or a part of Kubernetes fails: the message begins with the code.",
+    ),
     Reason.OUTCOME_UNKNOWN: (
         None,
         "Several answers were lost. The message says what came back and when the next call is made.",
@@ -56,7 +59,10 @@ READY: Final[Mapping[Reason, tuple[State | None, str]]] = {
     ),
     Reason.ACCOUNT_UNUSABLE: (None, "The Alibaba Cloud account is in arrears or disabled."),
     Reason.ESA_ERROR: (None, "The message has code, text and request id. The call is tried again every few minutes."),
-    Reason.SOURCE_NOT_FOUND: (None, "The ConfigMap, or the key, that `source.configMapKeyRef` names does not exist."),
+    Reason.SOURCE_NOT_FOUND: (
+        None,
+        "The ConfigMap, or the key, that `source.configMapKeyRef` names does not exist or can't be read.",
+    ),
     Reason.WINDOW_REFUSED: (None, "`message` of the window in `status.executions` says what ESA objects to."),
     Reason.JOB_NOT_FOUND: (None, "ESA does not have the adopted job. A created one is made again."),
     Reason.INVALID_JOB_ID: (None, "ESA does not take `spec.jobId`."),
@@ -89,7 +95,10 @@ OTHERS: Final[Mapping[Reason, tuple[str, str]]] = {
 
 EVENTS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.RESET_SUCCEEDED: ("Normal", "ESA has answered that it made the reset."),
-    Reason.RESET_CONFIRMED: ("Normal", "An answer was lost, and fallen progress or the nonce proves the reset."),
+    Reason.RESET_CONFIRMED: (
+        "Normal",
+        "An answer was lost, and the job's progress, or the nonce, shows that the request is met.",
+    ),
     Reason.RESET_FAILED: ("Warning", "A reset can't be made as the resource stands."),
     Reason.OUTCOME_UNKNOWN: ("Warning", "Answers of several calls were lost, and nothing proves a reset."),
     Reason.STALE_TOKEN: ("Warning", "The token is a time before the resource was created; ESA is not called."),
