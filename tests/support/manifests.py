@@ -9,7 +9,11 @@ from typing import Any, Final
 import yaml
 
 ROOT: Final = Path(__file__).parents[2]
-EXAMPLES: Final = sorted((ROOT / "deploy" / "examples").glob("*.yaml"))
+EXAMPLES: Final = sorted(
+    path
+    for path in (ROOT / "deploy" / "examples").rglob("*.yaml")
+    if path.name != "kustomization.yaml" and path.parent.name != "url-list"  # the latter needs its pipeline first
+)
 PAGES: Final = (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
