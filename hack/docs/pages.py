@@ -55,8 +55,6 @@ SECTIONS: Final = (
             "guides/from-terraform": "the same job, neither deleted nor made anew",
             "guides/upgrading": "without a lost and without a repeated reset",
             "guides/uninstalling": "and what becomes of the jobs in ESA",
-            "argocd": "health, actions, resets by a sync",
-            "flux": "health expressions, HelmRelease, resets by a commit",
         },
         "guides",
     ),
