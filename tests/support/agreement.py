@@ -99,7 +99,8 @@ class Agreement:
         name, state = entry["name"], execution["status"]
         if entry["state"] != state:
             yield f"{name} is {state}, shown {entry['state']}"
-        if state not in ENDED and _shown(entry) != _is(execution):
+        rests = self.suspended and state == "stopped"  # somebody's change is undone when the resource goes on
+        if state not in ENDED and not rests and _shown(entry) != _is(execution):
             yield f"{name} is shown as {_shown(entry)} and is {_is(execution)}"
         if self.suspended:
             if state in {"waiting", "running"}:

@@ -1,11 +1,12 @@
 """Opens, changes and closes the windows of a job, and says when its executions are listed."""
 
 from dataclasses import replace
+from typing import Final
 
 from esa_preload_operator.domain import executions, work
 from esa_preload_operator.domain.conditions import Finding, State, finding_of
 from esa_preload_operator.domain.entries import identity, owes_window, write_of
-from esa_preload_operator.domain.local import NO_ATTEMPTS, LocalState
+from esa_preload_operator.domain.local import NO_ATTEMPTS, Executions, LocalState
 from esa_preload_operator.domain.recorded import (
     ENDED,
     MISSED,
@@ -17,7 +18,9 @@ from esa_preload_operator.domain.recorded import (
 )
 from esa_preload_operator.domain.spec import WindowSpec
 from esa_preload_operator.domain.steps import (
+    Do,
     ListExecutions,
+    Open,
     Wait,
 )
 from esa_preload_operator.domain.values import Moment, Rules
@@ -46,9 +49,9 @@ def plan(local: LocalState, view: View, now: Moment, rules: Rules, fresh: bool) 
     entries = executions.synced(view, listed, local.work, now.wall)
     if entries != view.recorded.windows:
         return local, write_of(view, entries)
-    local, step = executions.act(local, view, listed, now)
+    acting, step = _act(local, view, listed, now)
     if step is not None:
-        return local, step
+        return acting, step
     if listed.touched or local.work.suspected:
         return list_again(local, view, now, rules)
     return _at_rest(local, view, now)
@@ -71,11 +74,27 @@ def waits(local: LocalState, now: Moment, rules: Rules) -> Wait | None:
     return (Wait(quiet) if now.monotonic < quiet else None) or work.pause(local.work.windows, now)
 
 
+def _act(local: LocalState, view: View, listed: Executions, now: Moment) -> Asked:
+    """Do what is left to do; what was brought in line and does not fit again, at once some times, then more slowly."""
+    acting, step = executions.act(local, view, listed, now)
+    if not isinstance(step, Do | Open) or not local.work.acted or listed.touched:
+        return acting, step
+    repairs = work.again(local.work.repairs, now, free=_FREE_REPAIRS, first=10.0)
+    if now.monotonic < repairs.not_before and not owes_window(view, now.wall):
+        left = replace(local.work, acted=False, repairs=repairs, executions=None, suspected=True)
+        return replace(local, work=left), Wait(repairs.not_before)
+    return replace(acting, work=replace(acting.work, acted=False, repairs=repairs)), step
+
+
+_FREE_REPAIRS: Final = 2
+"""Rounds that begin at once: what the spec asks for, and one repair."""
+
+
 def _at_rest(local: LocalState, view: View, now: Moment) -> Asked:
     """Forget the list; where a window is late, look again after a while."""
     known = replace(local.work, done=())
     if known.acted:
-        known = replace(known, acted=False, repairs=work.again(known.repairs, now, free=2, first=10.0))
+        known = replace(known, acted=False, repairs=work.again(known.repairs, now, free=_FREE_REPAIRS, first=10.0))
     if _is_late(view, now.wall):
         tried = known.windows if known.refusals else replace(known.windows, problem=None)
         late = work.late_again(tried, now)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from esa_preload_operator.domain.cleaning import format_time
 from esa_preload_operator.domain.ports import ObjectRef
+from esa_preload_operator.domain.steps import WindowsSuspected
 from esa_simulator.faults import Fault
 from esa_simulator.progress import Execution, Job
 from support.fakes import NAMESPACE, SITE, WALL
@@ -187,6 +188,13 @@ class Walk:
     def executions(self) -> list[Execution]:
         jobs = self.simulator.state.jobs
         return [execution for job in self.jobs() for execution in jobs[job["id"]].executions.values()]
+
+    def suspect_windows(self) -> None:
+        """Let the list of the site say at once that something does not fit, instead of with its next turn."""
+        assert self.process is not None
+        tracked = self.process.registry.get(REF)
+        assert tracked is not None
+        self.process.members.tell(tracked, WindowsSuspected())
 
     def calls(self, since: float = 0.0) -> list[Entry]:
         """Return the calls since a moment of the loop's clock."""

@@ -94,10 +94,11 @@ def test_a_console_that_changes_something_each_second_is_answered_ever_more_slow
     for second in range(1200):
         for execution in walk.executions():
             _disturb(walk, execution, second)
-        if second % 60 == 0:
-            walk.fault("override", "ListScheduledPreloadJobs", item_fields={"ExecutionCount": second})
+        walk.suspect_windows()
         walk.turn(1)
-    assert len([entry for entry in walk.calls(since) if not entry.action.startswith("List")]) < 60
+    answers = [entry for entry in walk.calls(since) if not entry.action.startswith("List")]
+    assert len(answers) in range(4, 40)
+    assert len(walk.calls(since)) < 100
     assert differences(walk) == []
 
 
