@@ -40,7 +40,13 @@ if TYPE_CHECKING:
     from control_plane import ControlPlane
     from support.world import Status
 
-SETTINGS = {"REQUEST_TIMEOUT": "2s", "NETWORK_GRACE": "2s", "LEADER_ELECTION": "false"}
+SETTINGS = {
+    "REQUEST_TIMEOUT": "2s",
+    "NETWORK_GRACE": "2s",
+    "LEADER_ELECTION": "false",
+    "REFRESH_ACTIVE": "1h",  # a list would show as back what ESA denies at single calls only
+    "REFRESH_IDLE": "1h",
+}
 HEALTHY = {"Ready": "True", "Reconciling": "False", "Stalled": "False"}
 SUCCEEDED = LOST | REFUSED | REJECTED | STRANGE
 
