@@ -17,9 +17,12 @@ import uvloop
 
 from limits import LIMITS, Values, as_json, missed, print_table
 from proc import machine
-from resets import latency, rate, writes
+from progress import say
+from resets import five_requests, latency, rate, writes
 from resting import rest, start
-from sizes import FULL, TRIAL, Sizes
+from scale import scale
+from shared import shared
+from sizes import FULL, LONG_SOAK, TRIAL, Sizes, fitted
 from soak import soak
 from stage import FOLDER, Stage, handled_status, open_stage
 from storing import store
@@ -30,8 +33,10 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "store": ("status write:",),
     "latency": ("annotate",),
     "rate": ("2,000 at once",),
+    "shared": ("50 calls/s:",),
     "writes": ("status writes", "Events per", "other writes"),
     "start": ("start with",),
+    "scale": ("50,000:",),
     "rest": ("at rest",),
     "tenants": ("tenants:",),
     "soak": ("soak:",),
@@ -44,24 +49,28 @@ MEASURED: Final[Mapping[str, Part]] = {
     "store": store,
     "latency": latency,
     "rate": rate,
+    "shared": shared,
     "start": start,
+    "scale": scale,
     "rest": rest,
     "tenants": tenants,
     "soak": soak,
 }
 
 
-async def measure(stage: Stage, parts: list[str]) -> Values:
-    """Measure what needs an API server without an audit log."""
+async def measure(stage: Stage, parts: list[str], values: Values) -> None:
+    """Measure what needs an API server without an audit log; add to the values, part by part."""
     template = await handled_status(stage)
-    values: Values = {}
+    if stage.sizes != TRIAL:
+        bare_ms = values["five bare requests at first, ms"] = await five_requests(stage, template)
+        stage.sizes = fitted(stage.sizes, bare_ms)
+        say(f"five bare requests take {bare_ms:.1f} ms here: bursts of {stage.sizes.compared:,} are compared")
     for name, part in MEASURED.items():
         if name in parts:
-            print(f"bench: {name} …", file=sys.stderr, flush=True)
+            say(f"{name} …")
             found = await part(stage, template)
             print_table(found)
             values |= found
-    return values
 
 
 def compare_clients(folder: Path, sizes: Sizes) -> Values:
@@ -77,20 +86,19 @@ def compare_clients(folder: Path, sizes: Sizes) -> Values:
     }
 
 
-def run(parts: list[str], folder: Path, sizes: Sizes) -> Values:
-    """Measure all parts that are asked for."""
+def run(parts: list[str], folder: Path, sizes: Sizes, values: Values) -> None:
+    """Measure all parts that are asked for; what is added to the values stays if a later part is stopped."""
     before = machine()
-    values: Values = {}
     if set(parts) & set(MEASURED):
         with open_stage(folder, sizes) as stage:
-            values |= uvloop.run(measure(stage, parts))
+            uvloop.run(measure(stage, parts, values))
     if "writes" in parts:
         with open_stage(folder, sizes, audit=True) as stage:
             values |= uvloop.run(writes(stage))
     if "client" in parts:
         values |= compare_clients(folder, sizes)
     busy, idle = (now - then for now, then in zip(machine(), before, strict=True))
-    return values | {"machine: share of CPU time in use, by anybody": busy / (busy + idle)}
+    values["machine: share of CPU time in use, by anybody"] = busy / (busy + idle)
 
 
 def main() -> int:
@@ -103,11 +111,16 @@ def main() -> int:
     parts = options.parts or list(PARTS)
     if options.trial:
         print("bench: a trial: much less than the names say, and only limits with = count", file=sys.stderr)
+    values: Values = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         # Modules are compiled once, as in an image, wherever their sources are.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = str(Path(folder) / "pycache")
-        values = run(parts, Path(folder), TRIAL if options.trial else FULL)
+        sizes = TRIAL if options.trial else LONG_SOAK if parts == ["soak"] else FULL
+        try:
+            run(parts, Path(folder), sizes, values)
+        except KeyboardInterrupt:
+            say("stopped; what was measured until then is kept")
     print_table(values)
     options.json.write_text(json.dumps(as_json(values), indent=2, ensure_ascii=False) + "\n")
     wanted = [name for name in LIMITS if any(name.startswith(start) for part in parts for start in PARTS[part])]

@@ -18,6 +18,7 @@ from esa_preload_operator.esa.transport import Connections
 from esa_preload_operator.resources.job import API_VERSION, KIND
 from limits import Values
 from proc import cpu_seconds
+from progress import Progress
 from stage import Stage, other_operator, others, seed, start_operator, status_of
 from support.api import jobs_path
 from support.world import World
@@ -105,12 +106,14 @@ async def latency(stage: Stage, template: str) -> Values:
             stored[number] = await bare_reset(driver, race.esa, stored[number], statuses[number])
 
         times: list[list[float]] = [[] for _ in race.worlds]
+        progress = Progress("latency", 1 + stage.sizes.latency_rounds)
         for turn in range(1 + stage.sizes.latency_rounds):
             token = f"latency-{turn}"
             for way, known in enumerate(times):
                 work = bare if way == 0 else asking(race.drivers[way], token)
                 found = [await timed(number, work) for number in range(jobs)]
                 known.extend(found if turn else ())  # the first round warms up
+            progress.turn(f"{statistics.median(times[1]) * 1e3:.1f} ms" if turn else "warmed up")
     return _latencies(times[0], times[1], dict(zip(race.names, times[2:], strict=True)), jobs)
 
 
@@ -165,20 +168,23 @@ async def bare_burst(driver: Driver, esa: EsaClient, status: Any, jobs: int, tok
 
 
 async def rate(stage: Stage, template: str) -> Values:
-    """Ask for 2,000 resets at once, five times: the operator, others, and bare requests in turn."""
-    jobs, turns = stage.sizes.burst, 1 + stage.sizes.bursts
+    """Ask for 2,000 resets at once, some times: the operator, others, and bare requests in turn."""
+    jobs, turns = stage.sizes.compared, 1 + stage.sizes.bursts
     api = stage.control_plane.pids["kube-apiserver"]
     async with open_race(stage, jobs) as race:
         status = status_of(template, race.worlds[0], 0)
         ways = [lambda token: bare_burst(race.drivers[0], race.esa, status, jobs, token)]
         ways += [functools.partial(burst, driver, jobs) for driver in race.drivers[1:]]
+        names = ["bare requests", "operator", *race.names]
         found: list[list[_Burst]] = [[] for _ in ways]
+        progress = Progress(f"rate, {jobs:,} at once", turns * len(ways))
         for turn in range(turns):
             # To and fro, so that a machine that becomes slower or faster does so for all of them.
             for which in range(len(ways)) if turn % 2 else reversed(range(len(ways))):
                 costs = await _costs(ways[which], jobs, f"burst-{turn}", api, race.pids[which])
                 # The first turn fills the caches of the API server, and whoever begins pays least for them.
                 found[which].extend([costs] if turn else [])
+                progress.turn(f"{names[which]} {costs.rate:.0f}/s, {costs.own:.1f} CPU ms")
         counts = executed(stage, race.worlds[1], jobs)
     return _rates(found[0], found[1], dict(zip(race.names, found[2:], strict=True))) | {
         "2,000 at once: duplicate resets": sum(max(0, count - turns) for count in counts),
@@ -210,25 +216,46 @@ def _rates(bare: list[_Burst], ours: list[_Burst], rivals: dict[str, list[_Burst
     rates = {name: statistics.harmonic_mean([each.rate for each in found]) for name, found in named.items()}
     values = {f"2,000 at once: resets/s{name}": rate for name, rate in rates.items()}
     values |= {f"2,000 at once: resets/s, ratio to the{name[1:]}": rates[""] / rates[name] for name in list(rates)[1:]}
+    own = {name: statistics.mean(each.own for each in found) for name, found in named.items() if found is not bare}
+    values |= {f"2,000 at once: CPU ms per reset{name}": spent for name, spent in own.items()}
+    values["2,000 at once: CPU ms per reset, ratio to the Go peer"] = own[""] / own[", Go peer"]
     for name, found in named.items():
         values[f"2,000 at once: CPU ms of the API server per reset{name}"] = statistics.mean(each.api for each in found)
-        if found is not bare:
-            values[f"2,000 at once: CPU ms per reset{name}"] = statistics.mean(each.own for each in found)
     return values
 
 
-async def settle(driver: Driver) -> None:
-    """Wait until nobody writes to the resources any more."""
+async def settle(driver: Driver, resources: int = 0) -> dict[str, str]:
+    """Wait until so many resources are there, and nobody writes to them any more; return their versions."""
     before: dict[str, str] = {}
-    while (now := await driver.list_versions()) != before:
+    while (now := await driver.list_versions()) != before or len(now) < resources:
         before = now
         await asyncio.sleep(2)
+    return now
 
 
 def executed(stage: Stage, world: World, jobs: int) -> list[int]:
     """Return how often ESA has executed a reset of each job."""
     found = stage.simulator.resets()
     return [found.get(world.esa_id(number), 0) for number in range(jobs)]
+
+
+async def five_requests(stage: Stage, template: str) -> float:
+    """Return the milliseconds that five bare requests take here, in the middle of some."""
+    with stage.enter() as world:
+        seed(world, [1], urlSubmitted=5, taskSubmitted=5)
+        connections = Connections(stage.simulator.url, request_timeout=10)
+        esa = EsaClient(Credentials(world.access_key_id, world.access_key_secret), connections, Throttle(1e9))
+        async with open_driver(stage.control_plane, world.namespace, watch=False) as driver:
+            stored, times = await driver.create(1, world.esa_id(1)), list[float]()
+            for _ in range(_PROBES):
+                begun = time.perf_counter()
+                stored = await bare_reset(driver, esa, stored, status_of(template, world, 1))
+                times.append(time.perf_counter() - begun)
+        await connections.close()
+    return statistics.median(times) * 1e3
+
+
+_PROBES: Final = 40
 
 
 async def writes(stage: Stage) -> Values:

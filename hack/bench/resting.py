@@ -10,9 +10,10 @@ from typing import Final
 from driver import Driver, open_driver
 from esa_preload_operator.esa.client import PAGE_SIZE
 from limits import Values
+from planting import plant
 from proc import cpu_seconds, peak_mib, resident_mib
-from sizes import Sizes
-from stage import Stage, make_idle, start_operator
+from resets import settle
+from stage import Stage, make_idle, seed, start_operator, status_of
 from support.operator_process import OperatorProcess
 from support.world import SITE, World
 
@@ -63,15 +64,21 @@ async def start(stage: Stage, template: str) -> Values:
     sizes = stage.sizes
     with stage.enter() as world:
         async with open_driver(stage.control_plane, world.namespace) as driver:
-            await make_idle(driver, world, template, range(sizes.many), sites=SITES)
+            seed(world, range(sizes.many), sites=SITES, urlSubmitted=10, taskSubmitted=10)
+            known = (
+                (number, world.esa_id(number), status_of(template, world, number, sites=SITES))
+                for number in range(sizes.many)
+            )
+            await plant(stage.control_plane, world.namespace, known)
+            await settle(driver, sizes.many)
             seconds = []
             for turn in range(sizes.starts - 1):
-                took, operator = await cold_start(driver, world, sizes, turn)
+                took, operator = await cold_start(driver, world, sizes.many // 2 + turn, idle=sizes.refresh_idle)
                 seconds.append(took)
                 operator.terminate()
                 await asyncio.to_thread(operator.wait)
             before, since = await driver.list_versions(), stage.simulator.last_call()
-            took, operator = await cold_start(driver, world, sizes, sizes.starts)
+            took, operator = await cold_start(driver, world, sizes.many // 2 + sizes.starts, idle=sizes.refresh_idle)
             seconds.append(took)
             pid = operator.process.pid
             busy = cpu_seconds(pid)
@@ -91,12 +98,15 @@ async def start(stage: Stage, template: str) -> Values:
     }
 
 
-async def cold_start(driver: Driver, world: World, sizes: Sizes, turn: int) -> tuple[float, OperatorProcess]:
-    """Ask one of the resources for a reset, start the operator, and return the seconds to the outcome."""
-    asks, token = sizes.many // 2 + turn, f"start-{turn}"
+async def cold_start(driver: Driver, world: World, asks: int, *, idle: float) -> tuple[float, OperatorProcess]:
+    """Ask one of the resources for a reset, start the operator, and return the seconds to the outcome.
+
+    `idle` are the seconds between two lists of a site.
+    """
+    token = f"start-{asks}"
     await driver.annotate(asks, token)
     begun = time.perf_counter()
-    operator = start_operator(world, REFRESH_IDLE=f"{sizes.refresh_idle}s")
+    operator = start_operator(world, REFRESH_IDLE=f"{idle:g}s")
     seconds = await driver.outcome(asks, token) - begun
     await asyncio.to_thread(operator.wait_to_lead)
     return seconds, operator

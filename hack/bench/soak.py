@@ -16,6 +16,7 @@ from unittest import mock
 from driver import Driver, in_parallel, open_driver
 from limits import Values
 from proc import open_sockets, resident_mib
+from progress import Progress
 from resets import executed, settle
 from sizes import Sizes
 from stage import FOLDER, Stage, seed, start_operator
@@ -156,8 +157,10 @@ async def soak(stage: Stage, _template: str) -> Values:
             await asyncio.to_thread(operator.wait_to_lead)
             await settle(driver)
             await asyncio.to_thread(census, operator, file)  # the first one takes memory itself
+            progress = Progress("soak", TENTHS)
             for number in range(TENTHS):
                 await work.tenth(number)
+                progress.turn(f"{resident_mib(operator.process.pid):.1f} MiB")
                 if number in {0, TENTHS - 1}:
                     await settle(driver)
                     found.append(await asyncio.to_thread(census, operator, file))
