@@ -46,6 +46,7 @@ SETTINGS = {
     "LEADER_ELECTION": "false",
     "REFRESH_ACTIVE": "1h",  # a list would show as back what ESA denies at single calls only
     "REFRESH_IDLE": "1h",
+    "SHARED_LOOKS": "false",
 }
 HEALTHY = {"Ready": "True", "Reconciling": "False", "Stalled": "False"}
 SUCCEEDED = LOST | REFUSED | REJECTED | STRANGE

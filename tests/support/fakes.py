@@ -261,6 +261,9 @@ class FakeAccount(NoLifecycle):
     list_problem: Problem | None = None
     open: bool = True
     """Calls may leave at once."""
+    admitted_calls: int = 0
+    pages: int = 1
+    """Calls that a list takes."""
     estimate: float = 10.0
     waiting: dict[ObjectRef, Callable[[], None]] = field(default_factory=dict)
     turns: set[ObjectRef] = field(default_factory=set)
@@ -278,10 +281,11 @@ class FakeAccount(NoLifecycle):
     def add(self, job_id: str = JOB, *, submitted: int = 5, count: int = 10, site: int = SITE) -> None:
         self.jobs[job_id] = EsaJob(job_id, "R0", site_id=site, url_count=count, url_submitted=submitted)
 
-    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None]) -> bool:
-        del calls
+    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None], *, last: bool = False) -> bool:
+        del last
         if self.open or ref in self.turns:
             self.turns.discard(ref)
+            self.admitted_calls += calls
             return True
         self.waiting[ref] = wake
         return False
@@ -308,6 +312,12 @@ class FakeAccount(NoLifecycle):
         self.while_looking()
         self._fail(self.look_failures)
         return self._job(job_id)
+
+    async def list_jobs_at_once(self, site_id: int, most: int) -> JobListing:
+        listing = await self.list_jobs(site_id, "")
+        if self.pages > most:
+            return replace(listing, jobs=listing.jobs[:1], complete=False, pages=self.pages)
+        return replace(listing, pages=self.pages)
 
     async def list_jobs(self, site_id: int, namespace: str) -> JobListing:
         del namespace

@@ -12,6 +12,7 @@ from esa_preload_operator.domain.steps import CredentialsChanged
 from esa_preload_operator.domain.values import Rules
 from esa_preload_operator.domain.view import View, view_of
 from esa_preload_operator.services.caller import Caller
+from esa_preload_operator.services.looks import SharedLooks
 from esa_preload_operator.services.members import Members
 from esa_preload_operator.services.reconcile import Reconciler
 from esa_preload_operator.services.refresh import Refresher
@@ -71,7 +72,8 @@ class Operator:
         """The resources that a worker had, in order."""
         self.refresher = Refresher(self.accounts, self.registry, self.clock, ACTIVE, IDLE, wake=self.wake)
         writer = Writer(self.jobs, self.events, self.observer, self.clock)
-        caller = Caller(self.accounts, outside.sources, self.leadership, self.clock, resume=self._enqueue)
+        looks = SharedLooks(self.clock)
+        caller = Caller(self.accounts, outside.sources, self.leadership, self.clock, looks, resume=self._enqueue)
         runner = Runner(self.jobs, caller, self.leadership, self.clock, writer, self.registry)
         members = Members(self.registry, self.refresher, self.clock, self.wake)
         self.reconciler = Reconciler(runner, Rules(owner="me", **rules), members)

@@ -18,7 +18,7 @@ from esa_preload_operator.domain.local import (
     settled,
 )
 from esa_preload_operator.domain.signing import Signing, is_valid
-from esa_preload_operator.domain.steps import CALLS_PER_RESET, Ask, Call, Create, GetJob, Read, Step, Wait, Write
+from esa_preload_operator.domain.steps import Ask, Call, Create, LookFirst, Read, Step, Wait, Write
 from esa_preload_operator.domain.tokens import SCHEDULE_KEY, Tokens, token_time, without
 from esa_preload_operator.domain.values import Moment, Phase, ResetState, Rules
 from esa_preload_operator.domain.view import View, requested
@@ -106,7 +106,7 @@ def recover(local: LocalState, view: View, now: Moment, rules: Rules, fresh: boo
     if view.job_id != intent.job_id:
         message = f"the resource is about job {view.job_id} now; the call about job {intent.job_id} is not repeated"
         return local, writes.withdraw(view, now, message)
-    return replace(local, call=Looking(view, settled(local.call))), Ask(GetJob(view.job_id, CALLS_PER_RESET))
+    return replace(local, call=Looking(view, settled(local.call))), Ask(LookFirst(view.job_id))
 
 
 def call_is_over_at(orphan: Orphaned, rules: Rules) -> float:

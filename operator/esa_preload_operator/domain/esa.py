@@ -45,6 +45,8 @@ class JobListing:
     jobs: tuple[ListedJob, ...]
     complete: bool
     """Each page told the same total, and so many different jobs are here: a job that is not here does not exist."""
+    pages: int = 1
+    """Calls that the whole list takes."""
 
 
 class InsertWay(enum.StrEnum):

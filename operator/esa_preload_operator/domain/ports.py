@@ -55,8 +55,10 @@ class EsaAccount(Protocol):
         """Names access key and endpoint without revealing a secret: equal ones make equal signatures."""
         ...
 
-    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None]) -> bool:
+    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None], *, last: bool = False) -> bool:
         """Return whether these calls may leave now; if not, `ref` waits in line and `wake` is called at its turn.
+
+        Those that may go `last` are served after the others of their namespace.
 
         `ref` stands in the line once at most: asking again while it waits does not move it. Asking again after `wake`
         returns True. A turn that is not taken within some seconds goes to the next, and `ref` has to line up again.
@@ -84,6 +86,13 @@ class EsaAccount(Protocol):
         """All pages of ListScheduledPreloadJobs; each of them waits for its turn in the line of `namespace`.
 
         A list that does not fit its total is made again, some times at most; the last one may still be incomplete.
+        """
+        ...
+
+    async def list_jobs_at_once(self, site_id: int, most: int) -> JobListing:
+        """Pages of ListScheduledPreloadJobs that do not stand in line: those who do wait the longer for it.
+
+        A list of more than `most` pages ends with the first one, incomplete.
         """
         ...
 

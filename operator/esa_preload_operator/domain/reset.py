@@ -7,7 +7,7 @@ from esa_preload_operator.domain import reset_writes as writes
 from esa_preload_operator.domain.conditions import Finding, State, finding_for, finding_of, is_same_text
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
 from esa_preload_operator.domain.local import Held, LocalState, Looking, settled
-from esa_preload_operator.domain.steps import CALLS_PER_RESET, Ask, GetJob, Step, Wait, Write
+from esa_preload_operator.domain.steps import Ask, LookFirst, Step, Wait, Write
 from esa_preload_operator.domain.tokens import Tokens, handled_after, is_stale, satisfied, without
 from esa_preload_operator.domain.values import Backoff, Moment, Phase, Rules
 from esa_preload_operator.domain.view import View, failed_for_another_spec, requested
@@ -47,8 +47,14 @@ def _begin(local: LocalState, view: View, wanted: Tokens, now: Moment, rules: Ru
         return local, hold
     if now.monotonic < local.reset_backoff.not_before:
         return local, Wait(local.reset_backoff.not_before, exclusive=True)
-    base = settled(local.call)
-    return replace(local, call=Looking(view, base)), Ask(GetJob(view.job_id, CALLS_PER_RESET))
+    return replace(local, call=Looking(view, settled(local.call))), Ask(_look(view, wanted, rules))
+
+
+def _look(view: View, wanted: Tokens, rules: Rules) -> LookFirst:
+    """Return the look before a first call, which a list of the site may answer if the status names the site."""
+    shown = view.shown.job
+    site = shown.site_id if rules.shared_looks and shown.id == view.job_id else None
+    return LookFirst(view.job_id, site or None, scheduled=writes.trigger(wanted) == writes.SCHEDULED)
 
 
 def interval(view: View, rules: Rules) -> float:

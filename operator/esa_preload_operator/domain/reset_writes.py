@@ -6,7 +6,7 @@ from typing import Final
 from esa_preload_operator.domain.cleaning import cut, format_micro_time, format_time
 from esa_preload_operator.domain.entries import on_reset
 from esa_preload_operator.domain.errors import Delivery, ErrorClass, Problem, Reason
-from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.esa import EsaJob, ListedJob
 from esa_preload_operator.domain.local import Answered, Orphaned
 from esa_preload_operator.domain.recorded import Recorded
 from esa_preload_operator.domain.signing import Signing
@@ -47,14 +47,18 @@ def attempt(view: View, tokens: Tokens) -> ResetState:
 
 
 def intent(view: View, tokens: Tokens, job: EsaJob, now: Moment, rules: Rules) -> ResetState:
-    """Return the intent of a first call for these tokens."""
+    """Return the intent of a first call for these tokens.
+
+    A list that lags may show more than what had been submitted before the call, which would prove a reset that never
+    was. So what a list tells is no base for a proof.
+    """
     begun = attempt(view, tokens)
     return replace(
         begun,
         phase=Phase.IN_FLIGHT,
         owner=rules.owner,
         started_at=format_micro_time(now.wall),
-        submitted_before=job.url_submitted,
+        submitted_before=None if isinstance(job, ListedJob) else job.url_submitted,
         attempts=begun.attempts + 1,
     )
 

@@ -1,7 +1,6 @@
 """What a decision is told, and what it asks for: inputs and steps."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from esa_preload_operator.domain.conditions import Finding
 from esa_preload_operator.domain.errors import Problem
@@ -35,8 +34,17 @@ class GetJob:
     """GetScheduledPreloadJob."""
 
     job_id: str
-    calls: int = 1
-    """Calls that leave together under the account's rate: the look, and the reset that may follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookFirst:
+    """The look before a reset, with which it leaves together under the account's rate: GetScheduledPreloadJob."""
+
+    job_id: str
+    site_id: int | None = None
+    """Site whose list may answer instead while many wait; None: only a call of its own does."""
+    scheduled: bool = False
+    """Nobody but a schedule asks for the reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,7 @@ class Admit:
     """Wait until a call may leave under the account's rate: an intent is written only then."""
 
 
-Query = GetJob | ListSite | ListExecutions | ReadSource | Admit
-CALLS_PER_RESET: Final = 2
-"""The look and the reset, which leave together under the account's rate."""
+Query = GetJob | LookFirst | ListSite | ListExecutions | ReadSource | Admit
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +361,11 @@ class Done:
 
 
 Result = EsaJob | Problem | JobListing | tuple[Execution, ...] | CreatedExecutions | Content | BadUrls | Done
-"""`EsaJob` for GetJob, Call and Create, a tuple of executions for ListExecutions."""
+"""`EsaJob` for GetJob, LookFirst, Call and Create, a tuple of executions for ListExecutions.
+
+For LookFirst it is a `ListedJob` if the list of the site has told, which may show older numbers than a call about the
+job itself.
+"""
 
 
 @dataclass(frozen=True, slots=True)

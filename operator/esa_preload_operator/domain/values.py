@@ -79,6 +79,8 @@ class Rules:
     confirm_by_progress: bool = True
     confirm_by_nonce: bool = False
     """Intents say how their calls are signed, and recovery sends the same signed request again."""
+    shared_looks: bool = True
+    """While many wait for the account's rate, one list of a site answers all looks before resets of its jobs."""
     repeat_after: float = 600.0
     """From a lost answer to the second repetition without a proof; each further one waits twice as long."""
     crd_lacks: str = ""

@@ -1,9 +1,10 @@
 """ESA as one set of credentials sees it."""
 
 import json
+import math
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -104,9 +105,9 @@ class EsaClient:
         """Short hash of access key id and host."""
         return self._signer
 
-    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None]) -> bool:
+    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None], *, last: bool = False) -> bool:
         """Say whether these calls may leave now; see the port."""
-        return self._throttle.admit(ref, calls, wake)
+        return self._throttle.admit(ref, calls, wake, last=last)
 
     def withdraw(self, ref: ObjectRef) -> None:
         """Let `ref` wait no longer."""
@@ -219,14 +220,30 @@ class EsaClient:
         Raises:
             EsaError: a page failed; or the list does not end within the bounds above (ListTooLong).
         """
-        listing, told, spent = await self._list_once(site_id, namespace, 0.0)
+        turn = partial(self.admitted, namespace, 1)
+        listing, told, spent = await self._list_once(site_id, turn, 0.0)
         for _ in range(MAX_LISTS - 1):
             if listing.complete or not told:
                 break
-            listing, told, spent = await self._list_once(site_id, namespace, spent)
+            listing, told, spent = await self._list_once(site_id, turn, spent)
         return listing
 
-    async def _list_once(self, site_id: int, namespace: str, spent: float) -> tuple[JobListing, bool, float]:
+    async def list_jobs_at_once(self, site_id: int, most: int) -> JobListing:
+        """ESA API, ListScheduledPreloadJobs, pages that do not stand in line; the first one of more than `most`.
+
+        Raises:
+            EsaError: as for `list_jobs`.
+        """
+
+        async def turn() -> None:
+            self._throttle.take(1)
+
+        listing, _, _ = await self._list_once(site_id, turn, 0.0, most)
+        return listing
+
+    async def _list_once(
+        self, site_id: int, turn: Callable[[], Awaitable[None]], spent: float, most: float = math.inf
+    ) -> tuple[JobListing, bool, float]:
         """Return a list, whether each page told the total, and the seconds of all calls with the `spent` ones.
 
         Ends when as many jobs are there as `TotalCount` names, or with a page that brings nothing new.
@@ -235,7 +252,7 @@ class EsaClient:
         totals = set[int | None]()
         size = 0
         for number in range(1, MAX_PAGES + 1):
-            await self.admitted(namespace, 1)
+            await turn()
             started = self._clock()
             page = await self._list_page(site_id, number)
             spent += self._clock() - started
@@ -245,8 +262,9 @@ class EsaClient:
             size += page.size
             if len(jobs) > MAX_JOBS or size > MAX_LIST_SIZE:
                 break
-            if len(jobs) == known or len(jobs) >= (page.total or MAX_JOBS):
-                return JobListing(tuple(jobs.values()), totals == {len(jobs)}), None not in totals, spent
+            pages = max(number, -(-(page.total or 0) // PAGE_SIZE))
+            if len(jobs) == known or len(jobs) >= (page.total or MAX_JOBS) or pages > most:
+                return JobListing(tuple(jobs.values()), totals == {len(jobs)}, pages), None not in totals, spent
             if spent > MAX_LIST_SECONDS:
                 break
         raise _endless(site_id, len(jobs), spent)

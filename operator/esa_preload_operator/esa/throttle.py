@@ -136,24 +136,34 @@ class Throttle:
         self._timer: Timer | None = None
         self._timer_at = 0.0
 
-    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None]) -> bool:
-        """Say whether these calls may leave now; if not, `ref` waits in line and `wake` is called at its turn."""
+    def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None], *, last: bool = False) -> bool:
+        """Say whether these calls may leave now; if not, `ref` waits in line and `wake` is called at its turn.
+
+        Those that may go `last` are served after the others of their namespace.
+        """
         turn = self._turns.pop(ref, None)
         if turn is not None:
-            self._room -= max(0, calls - turn[1])  # it may need more by now than it lined up for
+            self._room -= calls - turn[1]  # it may need more or less by now than it lined up for
             self._serve()
             return True
         place = self._line.get(ref.namespace, ref)
-        if place is not None:
+        if place is not None and place.last == last:
             place.item.calls, place.item.wake = calls, wake
             return False
+        if place is not None:
+            self._line.leave(place)
         self._serve()
         if not self._line and self._has_room(calls):
             self._room -= calls
             return True
-        self._line.join(ref.namespace, ref, _Waiter(calls, wake))
+        self._line.join(ref.namespace, ref, _Waiter(calls, wake), last=last)
         self._arm()
         return False
+
+    def take(self, calls: int) -> None:
+        """Let calls leave now, for those who wait in line: they wait the longer."""
+        self._refill()
+        self._room -= calls
 
     def withdraw(self, ref: ObjectRef) -> None:
         """Take `ref` out of the line, or its turn from it."""

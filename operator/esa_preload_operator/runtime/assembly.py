@@ -35,6 +35,7 @@ from esa_preload_operator.runtime.shares import Shares
 from esa_preload_operator.runtime.tracing import open_traces
 from esa_preload_operator.services.caller import Caller
 from esa_preload_operator.services.clock import Clock
+from esa_preload_operator.services.looks import SharedLooks
 from esa_preload_operator.services.members import Members
 from esa_preload_operator.services.reconcile import Reconciler
 from esa_preload_operator.services.refresh import Refresher
@@ -95,7 +96,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
         settings.namespaces or None,
         on_change=lambda namespace, name: members.source_changed(namespace, name),  # noqa: PLW0108 - they come later
     )
-    caller = Caller(accounts, sources, leadership, clock, resume=resume)
+    caller = Caller(accounts, sources, leadership, clock, SharedLooks(clock), resume=resume)
     runner = Runner(jobs, caller, leadership, clock, writer, registry)
     refresher = Refresher(accounts, registry, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
     members = Members(registry, refresher, clock, wake)
@@ -210,6 +211,7 @@ def rules_of(settings: Settings, identity: str) -> Rules:
         request_timeout=settings.request_timeout,
         network_grace=settings.network_grace,
         list_grace=settings.list_grace,
+        shared_looks=settings.shared_looks,
         stale_token_after=settings.stale_token_after,
         min_interval=settings.min_reset_interval,
         confirm_by_progress=settings.reset_confirmation != "none",

@@ -133,6 +133,11 @@ class Settings(BaseSettings):
     max_calls_per_second: float = Field(
         default=50.0, ge=0.1, le=100_000, description="Calls per second to ESA for each credentials; at least 0.1."
     )
+    shared_looks: bool = Field(
+        default=True,
+        description="While many resets wait for their turn, look at their jobs by one list of their site instead of "
+        "one call each.",
+    )
     reset_confirmation: Literal["progress", "none", "nonce"] = Field(
         default="progress",
         description="What proves a reset whose answer was lost: falling progress, none, or nonce (experimental): "

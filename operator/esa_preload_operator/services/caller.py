@@ -32,6 +32,7 @@ from esa_preload_operator.domain.steps import (
     GetJob,
     ListExecutions,
     ListSite,
+    LookFirst,
     Open,
     Query,
     ReadSource,
@@ -47,6 +48,7 @@ from esa_preload_operator.domain.steps import (
 from esa_preload_operator.domain.values import Rules
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.services.clock import Clock
+from esa_preload_operator.services.looks import SharedLooks
 from esa_preload_operator.services.registry import TrackedResource
 
 logger = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class Caller:
     sources: Sources
     leadership: Leadership
     clock: Clock
+    looks: SharedLooks
     resume: Callable[[ObjectRef], None]
     """Puts a resource into the work queue when its turn under the account's rate has come."""
 
@@ -89,12 +92,15 @@ class Caller:
             account = await self._account(turn)
             if isinstance(query, ListSite):  # each page stands in line by itself
                 return Returned(await account.list_jobs(query.site_id, ref.namespace))
-            waiting = self._in_line(turn, account, step, query.calls if isinstance(query, GetJob) else 1)
+            if isinstance(query, LookFirst):
+                looked = await self._look_first(turn, account, step, query)
+                signing = self._new_signing(account) if rules.confirm_by_nonce else None
+                return replace(looked, signing=signing) if isinstance(looked, Returned) else looked
+            waiting = self._in_line(turn, account, step)
             if waiting is not None:
                 return waiting
             if isinstance(query, GetJob):
-                job = await account.get_job(query.job_id)
-                return Returned(job, self._new_signing(account) if rules.confirm_by_nonce else None)
+                return Returned(await account.get_job(query.job_id))
             if isinstance(query, ListExecutions):
                 return Returned(tuple(await account.list_executions(query.job_id)))
         except EsaError as error:
@@ -102,13 +108,26 @@ class Caller:
             return Returned(error.problem)
         return Returned(Done())
 
+    async def _look_first(self, turn: Turn, account: EsaAccount, step: Ask, query: LookFirst) -> Returned | Wait:
+        """Look, and have the reset that may follow admitted with it; the list of the site may have told already."""
+        tracked = turn.tracked
+        told = await self.looks.told(tracked, query)
+        waiting = self._in_line(turn, account, step, calls=2 if told is None else 1, last=query.scheduled)
+        if waiting is not None:
+            self.looks.wait(tracked, account, query)
+            return waiting
+        tracked.listed = None
+        if told is None:
+            told = await self.looks.list_for(tracked, account, query)
+        return Returned(told if told is not None else await account.get_job(query.job_id))
+
     async def call(self, turn: Turn, step: Change) -> Returned | Wait:
         """Make one call and return what became of it; one without an intent waits for its turn first."""
         ref, account = turn.tracked.ref, turn.account
         try:
             if isinstance(step, Open | Do):
                 account = await self._account(turn)
-                waiting = self._in_line(turn, account, step, 1)
+                waiting = self._in_line(turn, account, step)
                 if waiting is not None:
                     return waiting
             if account is None:
@@ -140,10 +159,12 @@ class Caller:
             return Problem("SourceNotFound", said, ErrorClass.BLOCKED, Reason.SOURCE_NOT_FOUND)
         return content_of(source, text)
 
-    def _in_line(self, turn: Turn, account: EsaAccount, step: Ask | Open | Do, calls: int) -> Returned | Wait | None:
+    def _in_line(
+        self, turn: Turn, account: EsaAccount, step: Ask | Open | Do, *, calls: int = 1, last: bool = False
+    ) -> Returned | Wait | None:
         """Wait for the turn under the account's rate; a long wait shows in the status. None: the turn has come."""
         tracked = turn.tracked
-        if account.admit(tracked.ref, calls, lambda: self._resume(tracked)):
+        if account.admit(tracked.ref, calls, lambda: self._resume(tracked), last=last):
             tracked.line = None
             return None
         tracked.line = account
@@ -206,7 +227,7 @@ class Caller:
 
 def _describe_query(query: Query) -> str:
     match query:
-        case GetJob(job_id) | ListExecutions(job_id):
+        case GetJob(job_id) | LookFirst(job_id) | ListExecutions(job_id):
             return f"{type(query).__name__} {job_id}"
         case ListSite(site_id):
             return f"ListSite {site_id}"

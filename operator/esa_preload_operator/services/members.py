@@ -35,7 +35,7 @@ class Members:
         tracked.tally = tally_of(view)
         self._move(tracked, view)
         self._confirm(tracked, view)
-        tracked.version = max(tracked.version, view.version)
+        tracked.saw(view.version, self.clock.monotonic())
         source = view.owned.source if view.owned is not None else None
         tracked.source = source.name if isinstance(source, ConfigMapSource) else ""
         return tracked

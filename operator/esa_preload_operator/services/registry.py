@@ -1,9 +1,11 @@
 """What is remembered of each resource while it is idle: a small record, never its body."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from esa_preload_operator.domain.esa import ListedJob
 from esa_preload_operator.domain.identity import UID, maker_of
 from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.ports import EsaAccount, ObjectRef
@@ -17,6 +19,17 @@ _NEW = LocalState()
 
 
 @dataclass(slots=True)
+class SiteList:
+    """A list of a site that answers the looks of those who waited when it began."""
+
+    began: float
+    """On the monotonic clock."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    jobs: Mapping[str, ListedJob] = field(default_factory=dict)
+    """By their ids, once it has ended; none if it has failed."""
+
+
+@dataclass(slots=True)
 class TrackedResource:
     """One resource. Everything here may be lost in a crash."""
 
@@ -26,6 +39,8 @@ class TrackedResource:
     job_id: str
     version: int = 0
     """The newest version that was seen or written; older events are ignored (read your writes)."""
+    seen_at: float = 0.0
+    """When that version was seen first, on the monotonic clock."""
     local: LocalState = _NEW
     told: tuple[Told, ...] = ()
     """Facts that the next turn takes in."""
@@ -35,6 +50,8 @@ class TrackedResource:
     """The step that waits for its turn under the account's rate."""
     line: EsaAccount | None = None
     """The account in whose line it stands."""
+    listed: SiteList | None = None
+    """The list that answers its look."""
     busy: bool = False
     """A worker has it."""
     writing: tuple[View, Mapping[str, Any]] | None = None
@@ -56,6 +73,11 @@ class TrackedResource:
         return self.local.seen.secret
 
     @property
+    def still_waits(self) -> bool:
+        """Whether the resource is the one that lined up: one that has changed since may need no turn any more."""
+        return self.in_line is None or self.in_line[0].version == self.version
+
+    @property
     def seniority(self) -> tuple[bool, bool, float, str]:
         """What decides between several resources about one job.
 
@@ -63,9 +85,14 @@ class TrackedResource:
         """
         return not self.creates, not self.confirmed, self.created, self.uid
 
+    def saw(self, version: int, now: float) -> None:
+        """Note that a version was seen or written, at a moment on the monotonic clock."""
+        if version > self.version:
+            self.version, self.seen_at = version, now
+
     def leave_line(self) -> None:
         """Wait no longer under the rate of any account; a turn that was given goes to the next."""
-        line, self.line = self.line, None
+        line, self.line, self.listed = self.line, None, None
         if line is not None:
             line.withdraw(self.ref)
 

@@ -131,5 +131,5 @@ class Runner:
         view = await self.read(tracked.ref)
         if view.uid != tracked.uid:  # another object has the name now, and its own event
             raise GoneError
-        tracked.version = max(tracked.version, view.version)
+        tracked.saw(view.version, self.clock.monotonic())
         return self.observed(tracked, view, fresh=True)

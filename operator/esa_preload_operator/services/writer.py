@@ -104,12 +104,12 @@ class Writer:
         if view.deleting and not wanted:
             logger.info("%s: its ESA jobs are deleted; the resource is released", tracked.ref)
             raise GoneError
-        tracked.version = max(tracked.version, stored.version)
+        tracked.saw(stored.version, self.clock.monotonic())
         return Stored(stored)
 
     def _took(self, tracked: TrackedResource, write: Write, body: Mapping[str, Any]) -> View:
         view = view_of(body)
-        tracked.version = max(tracked.version, view.version)
+        tracked.saw(view.version, self.clock.monotonic())
         tracked.unannounced = None
         self._announce(tracked, write, view)
         return view

@@ -155,6 +155,23 @@ async def test_a_total_that_changes_between_pages_makes_a_list_incomplete(
     assert len(simulator.calls(LIST)) == 4
 
 
+@pytest.mark.parametrize(
+    ("cap", "most", "pages", "calls"), [(500, 3, 3, 3), (500, 2, 3, 1), (20, 3, 4, 4), (500, 9, 3, 3)]
+)
+async def test_a_list_at_once_waits_in_no_line_and_ends_where_it_is_not_worth_its_calls(
+    clients: Clients, simulator: SimulatorProcess, cap: int, most: int, pages: int, calls: int
+) -> None:
+    simulator.seed_jobs([{"id": job_id(number)} for number in range(2, 3 * PAGE_SIZE)])
+    simulator.settings(maxPageSize=cap)
+    clients.throttle = Throttle(0.001, full=False)
+    try:
+        listing = await clients.of(OWN).list_jobs_at_once(SITE_ID, most)
+    finally:
+        simulator.settings(maxPageSize=500)
+    assert len(simulator.calls(LIST)) == calls
+    assert (listing.pages, listing.complete) == (pages, calls == pages and most >= pages)
+
+
 async def test_a_listed_job_tells_how_many_executions_it_has(client: EsaClient, simulator: SimulatorProcess) -> None:
     simulator.seed_executions([{"jobId": JOB, "interval": 60, "sliceLen": 1, "status": "stopped"}])
     (job,) = (await client.list_jobs(SITE_ID, "")).jobs

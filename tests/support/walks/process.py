@@ -11,6 +11,7 @@ from esa_preload_operator.runtime.intake import Intake, identify
 from esa_preload_operator.runtime.metrics import Metrics
 from esa_preload_operator.runtime.queue import WorkQueue
 from esa_preload_operator.services.caller import Caller
+from esa_preload_operator.services.looks import SharedLooks
 from esa_preload_operator.services.members import Members
 from esa_preload_operator.services.reconcile import Reconciler
 from esa_preload_operator.services.refresh import Refresher
@@ -39,7 +40,7 @@ class Process:
         self.queue: WorkQueue[View] = WorkQueue(metrics)
         self.registry = Registry()
         writer = Writer(jobs, outside.events, outside.observer, clock)
-        caller = Caller(accounts, outside.sources, leadership, clock, resume=self.queue.add)
+        caller = Caller(accounts, outside.sources, leadership, clock, SharedLooks(clock), resume=self.queue.add)
         runner = Runner(jobs, caller, leadership, clock, writer, self.registry)
         refresher = Refresher(accounts, self.registry, clock, ACTIVE, IDLE, wake=self.queue.add)
         self.members = Members(self.registry, refresher, clock, self.queue.add)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from esa_preload_operator.domain.errors import Reason
-from esa_preload_operator.domain.steps import Ask, Call, GetJob, Read, Returned, Wait, Write
+from esa_preload_operator.domain.steps import Ask, Call, LookFirst, Read, Returned, Wait, Write
 from esa_preload_operator.domain.tokens import normalise
 from esa_preload_operator.domain.values import Phase, ResetState
 from esa_preload_operator.domain.view import View, requested
@@ -45,7 +45,7 @@ def test_a_reset_is_one_look_two_writes_and_one_call() -> None:
     outcome = expect(Write, p0.on(Returned(job(0))))
     rest = expect(Wait, p0.writes(resource, outcome))
 
-    assert isinstance(look.query, GetJob)
+    assert isinstance(look.query, LookFirst)
     assert look.query.job_id == send.intent.job_id == "J1"
     assert intent.reset == send.intent
     assert (send.intent.submitted_before, send.intent.attempts, send.intent.owner) == (2, 1, "p0")

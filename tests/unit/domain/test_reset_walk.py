@@ -18,6 +18,7 @@ from esa_preload_operator.domain.steps import (
     Conflicted,
     GetJob,
     Input,
+    LookFirst,
     Observed,
     Read,
     Returned,
@@ -119,7 +120,7 @@ def _makes_sense(before: Step, happened: Input, step: Step, memory: LocalState, 
         case Read():
             fresh = isinstance(happened, Observed) and happened.fresh
             assert not fresh, "what was just read is read again"
-        case Ask(query=GetJob() as query):
+        case Ask(query=GetJob() | LookFirst() as query):
             assert isinstance(memory.call, Looking)
             assert query.job_id == memory.call.view.job_id
             assert not memory.call.view.deleting
@@ -195,7 +196,7 @@ def test_a_cooperative_world_brings_any_resource_to_rest(seed: int) -> None:
                 happened = Observed(view)
             case Read():
                 happened = Observed(view, fresh=True)
-            case Ask(query=GetJob() as query):
+            case Ask(query=GetJob() | LookFirst() as query):
                 happened = Returned(job(1, query.job_id), _signing(dice) if rules.confirm_by_nonce else None)
             case Call(intent=intent):
                 happened = Returned(job(0, intent.job_id))

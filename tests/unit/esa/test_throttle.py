@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 
 import pytest
 from hypothesis import given, settings
@@ -27,16 +28,17 @@ class Door:
         self._takes = takes
         self.start = self.loop.now
 
-    def ask(self, one: ObjectRef, calls: int = 1) -> bool:
-        if self.throttle.admit(one, calls, lambda: self._wake(one, calls)):
+    def ask(self, one: ObjectRef, calls: int = 1, *, last: bool = False) -> bool:
+        if self.throttle.admit(one, calls, lambda: self._wake(one, calls, last=last), last=last):
             self.passed.append((self.loop.now - self.start, one))
             return True
         return False
 
-    def _wake(self, one: ObjectRef, calls: int) -> None:
+    def _wake(self, one: ObjectRef, calls: int, *, last: bool) -> None:
         self.woken.append(one)
         if self._takes:
-            self.loop.call_later(0.0, lambda: None if self.ask(one, calls) else pytest.fail("it was its turn"))
+            again = functools.partial(self.ask, one, calls, last=last)
+            self.loop.call_later(0.0, lambda: None if again() else pytest.fail("it was its turn"))
 
     def wait(self, seconds: float) -> None:
         self.loop.run_until(self.loop.now + seconds)
@@ -153,6 +155,49 @@ def test_whoever_needs_more_than_it_lined_up_for_pays_for_it() -> None:
     door.wait(1)
     assert door.ask(ref(1), calls=2)
     assert door.throttle.wait_estimate(ref(2)) == pytest.approx(2)
+
+
+def test_whoever_needs_less_than_it_lined_up_for_leaves_the_rest_to_the_others() -> None:
+    door = Door(2, takes=False)
+    door.ask(ref("burst"), calls=2)
+    door.ask(ref("two"), calls=2)
+    for number in range(4):
+        door.ask(ref(number))
+    door.wait(1.0)
+    assert door.ask(ref("two"), calls=1)
+    assert door.woken == [ref("two"), ref(0)]
+
+
+def test_within_a_namespace_schedules_are_served_after_those_who_ask() -> None:
+    door = Door(1)
+    door.ask(ref("burst"))
+    for number in range(3):
+        door.ask(ref(f"scheduled-{number}"), last=True)
+    door.ask(ref("other", "b"), last=True)
+    door.ask(ref("asked"))
+    door.wait(10)
+    assert door.order == ["a/burst", "a/asked", "b/other", "a/scheduled-0", "a/scheduled-1", "a/scheduled-2"]
+
+
+def test_a_schedule_that_is_asked_for_meanwhile_moves_up() -> None:
+    door = Door(1)
+    door.ask(ref("burst"))
+    for number in range(3):
+        door.ask(ref(number), last=True)
+    door.ask(ref(2))
+    assert door.throttle.wait_estimate(ref(2)) == pytest.approx(1.0)
+    assert door.throttle.wait_estimate(ref(1)) == pytest.approx(3.0)
+    door.wait(10)
+    assert door.order == ["a/burst", "a/2", "a/0", "a/1"]
+
+
+def test_calls_that_stand_in_no_line_let_the_others_wait_the_longer() -> None:
+    door = Door(2)
+    door.ask(ref("burst"), calls=2)
+    door.ask(ref("first"))
+    door.throttle.take(3)
+    door.wait(10)
+    assert [moment for moment, _ in door.passed[1:]] == pytest.approx([2.0])
 
 
 def test_the_wait_can_be_told() -> None:

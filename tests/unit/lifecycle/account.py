@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from esa_preload_operator.domain.esa import (
     CreatedExecutions,
+    EsaJob,
     Execution,
     JobListing,
     ListedJob,
@@ -79,12 +80,16 @@ def with_run(jobs: Account, job: Job, run: Run) -> Account:
 # Answers.
 
 
-def described(job: Job) -> ListedJob:
-    return ListedJob(job.id, name=job.name, site_id=SITE, url_submitted=job.url)
+def described(job: Job) -> EsaJob:
+    return EsaJob(job.id, name=job.name, site_id=SITE, url_submitted=job.url)
 
 
 def listing(jobs: Account) -> JobListing:
-    return JobListing(tuple(described(job) for job in jobs if not job.hidden), complete=True)
+    return JobListing(tuple(_listed(job) for job in jobs if not job.hidden), complete=True)
+
+
+def _listed(job: Job) -> ListedJob:
+    return ListedJob(job.id, name=job.name, site_id=SITE, url_submitted=job.url)
 
 
 def executions(job: Job, wall: int) -> tuple[Execution, ...]:

@@ -22,6 +22,7 @@ from esa_preload_operator.domain.steps import (
     JobTold,
     ListExecutions,
     ListSite,
+    LookFirst,
     Open,
     Read,
     ReadSource,
@@ -132,7 +133,7 @@ class Moves(Calls):
     def _ask(self, s: State, p: int, step: Ask) -> State:
         result: Result
         match step.query:
-            case GetJob(job_id):
+            case GetJob(job_id) | LookFirst(job_id):
                 found = account.find(s.jobs, job_id)
                 result = account.described(found) if found is not None else NOT_FOUND
             case ListSite():

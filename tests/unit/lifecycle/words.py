@@ -12,6 +12,7 @@ from esa_preload_operator.domain.steps import (
     Finalizer,
     GetJob,
     ListExecutions,
+    LookFirst,
     Open,
     Step,
     Wait,
@@ -26,7 +27,7 @@ def words(step: Step) -> str:
     match step:
         case Write():
             return f"write: {_written(step)}"
-        case Ask(GetJob(job_id)) | Ask(ListExecutions(job_id)):
+        case Ask(GetJob(job_id) | LookFirst(job_id) | ListExecutions(job_id)):
             return f"{type(step.query).__name__} {job_id}"
         case Ask(query):
             return type(query).__name__

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esa_preload_operator.domain.esa import EsaJob
+from esa_preload_operator.domain.esa import EsaJob, ListedJob
 from esa_preload_operator.domain.local import Looking, Orphaned, Unsent
-from esa_preload_operator.domain.steps import Ask, Call, Conflicted, Read, Returned, Stored, Wait, Write
+from esa_preload_operator.domain.steps import Ask, Call, Conflicted, LookFirst, Read, Returned, Stored, Wait, Write
 from esa_preload_operator.domain.tokens import without
 from esa_preload_operator.domain.values import Phase
 from unit.protocol import nonces
@@ -123,6 +123,9 @@ class Moves:
             yield Move("reads", p, self._seen(self._on(s, p, ("observed", self.m.view(s.obj), True, s.rival)), p))
         elif isinstance(step, Ask):
             yield Move("looks", p, self._look(s, p, proc))
+            if self.scope.lists and isinstance(step.query, LookFirst) and step.query.site_id is not None:
+                for url in range(self.scope.url + 2):  # a list may lag behind, for better or worse
+                    yield Move(f"a list tells: {url}", p, self._look(s, p, proc, url))
         elif isinstance(step, Wait) and proc.cache >= 0 and (proc.news or proc.woken or step.until == 0.0):
             on = self._on(s, p, ("observed", proc.cache, False, s.rival))
             taken = on.procs[p]._replace(news=False, woken=False)
@@ -185,7 +188,7 @@ class Moves:
             listing = listing._replace(stale=True)
         return self._proc(s, p, proc._replace(memory=memory, step=step, sub=READY, doubt=False, listing=listing))
 
-    def _look(self, s: State, p: int, proc: Proc) -> State:
+    def _look(self, s: State, p: int, proc: Proc, listed: int | None = None) -> State:
         obj = self.m.objs[s.obj]
         memory = self.m.memories[proc.memory]
         used = frozenset().union(
@@ -209,7 +212,8 @@ class Moves:
             and s.url >= (record.submitted_before or 0)
         )
         signing = nonces.new(stamp, s.key) if self.scope.nonce else None
-        on = self._on(s, p, (Returned, EsaJob(id=obj.job, url_submitted=s.url), signing), stamp)
+        told = EsaJob(obj.job, url_submitted=s.url) if listed is None else ListedJob(obj.job, url_submitted=listed)
+        on = self._on(s, p, (Returned, told, signing), stamp)
         return self._proc(on, p, on.procs[p]._replace(doubt=doubt))
 
     def _write(self, s: State, p: int, step: int, *, doubt: bool) -> Move:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from esa_preload_operator.domain import call, plan
 from esa_preload_operator.domain.errors import ErrorClass, Problem, Reason
+from esa_preload_operator.domain.esa import EsaJob, ListedJob
 from esa_preload_operator.domain.local import IDLE, Answered, Calling, Claiming, LocalState, Looking, Orphaned, Storing
 from esa_preload_operator.domain.steps import (
     Ask,
@@ -28,9 +28,6 @@ from esa_preload_operator.domain.tokens import handled_after
 from esa_preload_operator.domain.values import Moment, Phase, Rules
 from esa_preload_operator.domain.view import requested
 from unit.protocol.world import Rulebook
-
-if TYPE_CHECKING:
-    from esa_preload_operator.domain.esa import EsaJob
 
 Next = tuple[LocalState, Step]
 
@@ -201,6 +198,13 @@ def _never_blocked(memory: LocalState, happened: Input, now: Moment, rules: Rule
         return plan.advance(memory, happened, now, rules)
 
 
+def _believes_count(memory: LocalState, happened: Input, now: Moment, rules: Rules) -> Next:
+    if isinstance(happened, Returned) and isinstance(happened.result, ListedJob):
+        told = happened.result
+        happened = replace(happened, result=EsaJob(told.id, url_submitted=told.url_submitted))
+    return plan.advance(memory, happened, now, rules)
+
+
 NO_CLAIM = Rulebook("recovery calls without writing a claim", advance=_no_claim)
 NO_CHECK = Rulebook("no check before sending", may_send=_always_send)
 NO_WAIT = Rulebook("recovery does not wait for the deadline", advance=_no_wait)
@@ -220,4 +224,5 @@ BELIEVES_LIST = Rulebook("a job that a list lacks is gone", advance=_believes_li
 WITHOUT_REPORT = Rulebook("conditions change with resets only", advance=_without_report)
 STICKY_PROBLEM = Rulebook("a problem of the site stays", advance=_sticky_problem)
 REMEMBERS_CLAIM = Rulebook("a claim is remembered", advance=_remembers_claim)
+BELIEVES_COUNT = Rulebook("progress that a list tells counts as a proof", advance=_believes_count)
 NEVER_BLOCKED = Rulebook("nothing keeps a resource from acting", advance=_never_blocked)

@@ -30,6 +30,8 @@ class Scope:
     """Intents name nonce and date of their calls, and ESA takes each nonce once."""
     most: int = 0
     """Resets that one request may lead to at most, whatever is excused; 0 sets no bound."""
+    lists: bool = False
+    """A list of the site, which may lag, may answer the look before a first call."""
     site: bool = False
     """The site's list, rivals, credentials and the life of the job are part of the world."""
 
@@ -69,6 +71,21 @@ SCOPES = (
     Scope("2 owners at once: foreign reset", A, Left(lose=1, foreign=1), owners=2),
 )
 """Scopes for every run of the tests."""
+
+LISTS = (
+    Scope("lists: 2 crashes, 2 lost answers", A_B, Left(crash=2, lose=2), lists=True),
+    Scope("lists: nothing submitted at first", A, Left(crash=1, lose=2), url=0, lists=True),
+    Scope("lists: 3 lost answers", A, Left(lose=3, edit=1), lists=True),
+    Scope("lists: lost and late writes", A, Left(lose=1, write_lost=1, late_write=1), lists=True),
+    Scope("lists: removal and an edit", A_AGAIN, Left(lose=1, remove=1, edit=1), lists=True),
+    Scope("lists: source change", A_B, Left(crash=1, lose=1, new_job=1), lists=True),
+    Scope("lists: foreign reset and regrowth", A_B, Left(lose=1, foreign=1, regrow=1), lists=True),
+    Scope("lists: failures", A_B, Left(lose=1, throttle=1, refuse=1, look_fails=1), lists=True),
+    Scope("lists: lease, crash, pause", A, Left(crash=1, lose=1, pause=1), owners=2, lease=1, lists=True),
+    Scope("lists: 2 owners at once", A, Left(crash=1, lose=1), owners=2, lists=True),
+    Scope("lists: nonce", A_B, Left(crash=1, lose=1), nonce=True, lists=True),
+)
+"""The same while lists of the site answer looks: what they tell of the progress may be anything."""
 
 NONCE = (
     Scope("nonce: nothing submitted at first", A_B, Left(crash=1, lose=1, regrow=1), url=0, nonce=True),

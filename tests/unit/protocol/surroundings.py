@@ -88,13 +88,13 @@ class Surrounded(Disturbed):
             s = s._replace(broken="an old list counts more than a newer look")
         return s
 
-    def _look(self, s: State, p: int, proc: Proc) -> State:
+    def _look(self, s: State, p: int, proc: Proc, listed: int | None = None) -> State:
         secret = self.m.memories[proc.memory].seen.secret
         if secret == WRONG:
             return self._on(s, p, (Returned, WRONG_KEY))
         if s.gone:
             return self._on(s, p, (Returned, NOT_FOUND))
-        return super()._look(s, p, proc)
+        return super()._look(s, p, proc, listed)
 
     def _store(self, s: State, write: Write, *, doubt: bool) -> tuple[State, str]:
         """A resource that is not ready is told of its job again, though the list says the same as before."""

@@ -4,7 +4,7 @@ import pytest
 
 from unit.protocol import mutations
 from unit.protocol.explorer import Explorer
-from unit.protocol.scopes import A_B, NONCE, SCOPES, SITE, TWO_KEYS, A, Scope
+from unit.protocol.scopes import A_B, LISTS, NONCE, SCOPES, SITE, TWO_KEYS, A, Scope
 from unit.protocol.world import Left, Rulebook
 
 Record = Callable[[str, object], None]
@@ -57,6 +57,16 @@ def test_conditions_follow_the_facts_of_the_site_and_come_to_rest(scope: Scope, 
     assert set(found.excuses) <= {"0", "a"}
 
 
+@pytest.mark.parametrize("scope", LISTS, ids=lambda scope: scope.name)
+def test_a_list_that_lags_loses_no_reset(scope: Scope, record_property: Record) -> None:
+    found = Explorer(scope).run()
+    record_property("states", found.states)
+    record_property("undecidable", dict(found.excuses))
+
+    assert not found.fault, str(found)
+    assert set(found.excuses) <= {"0", "a", "e"}
+
+
 SECOND = "a second reset for one request"
 UNANSWERED = "B counts as handled without a reset after it was set"
 UNDONE = "A counts as handled without a reset after it was set"
@@ -88,6 +98,7 @@ BROKEN = (
     (mutations.REMEMBERS_CLAIM, Scope("rival", (), Left(rival=1), site=True), "Ready says JobClaimed, not Ready"),
     (mutations.NEVER_BLOCKED, Scope("rival", A, Left(rival=1), site=True), "another resource's job is reset"),
     (mutations.NEVER_BLOCKED, Scope("deleted", A, Left(delete=1), site=True), DELETED),
+    (mutations.BELIEVES_COUNT, Scope("a list lags", A, Left(lose=1), url=0, lists=True), UNDONE),
     (mutations.CLAIMS_FOREVER, Scope("crash", A, Left(crash=1)), "a circle that nothing ends"),
 )
 

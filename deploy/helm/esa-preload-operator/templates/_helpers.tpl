@@ -208,7 +208,7 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- define "esa.checkDurations" -}}
 {{- $monitors := pick .Values.metrics "serviceMonitor" "podMonitor" -}}
 {{- $all := dict -}}
-{{- $others := list "endpoint" "allowHttpEndpoint" "workers" "logFormat" "logLevel" "maxCallsPerSecond" "resetConfirmation" -}}
+{{- $others := list "endpoint" "allowHttpEndpoint" "workers" "logFormat" "logLevel" "maxCallsPerSecond" "sharedLooks" "resetConfirmation" -}}
 {{- range $name, $value := .Values.config -}}
 {{- if not (has $name $others) -}}{{- $_ := set $all (printf "config.%s" $name) $value -}}{{- end -}}
 {{- end -}}
