@@ -262,6 +262,8 @@ class FakeAccount(NoLifecycle):
     open: bool = True
     """Calls may leave at once."""
     admitted_calls: int = 0
+    last: set[ObjectRef] = field(default_factory=set)
+    """Those that are served after the others."""
     pages: int = 1
     """Calls that a list takes."""
     estimate: float = 10.0
@@ -282,7 +284,7 @@ class FakeAccount(NoLifecycle):
         self.jobs[job_id] = EsaJob(job_id, "R0", site_id=site, url_count=count, url_submitted=submitted)
 
     def admit(self, ref: ObjectRef, calls: int, wake: Callable[[], None], *, last: bool = False) -> bool:
-        del last
+        (self.last.add if last else self.last.discard)(ref)
         if self.open or ref in self.turns:
             self.turns.discard(ref)
             self.admitted_calls += calls

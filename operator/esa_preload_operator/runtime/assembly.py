@@ -96,9 +96,10 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
         settings.namespaces or None,
         on_change=lambda namespace, name: members.source_changed(namespace, name),  # noqa: PLW0108 - they come later
     )
-    caller = Caller(accounts, sources, leadership, clock, SharedLooks(clock), resume=resume)
-    runner = Runner(jobs, caller, leadership, clock, writer, registry)
     refresher = Refresher(accounts, registry, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
+    looks = SharedLooks(clock, listed=refresher.take)
+    caller = Caller(accounts, sources, leadership, clock, looks, resume=resume)
+    runner = Runner(jobs, caller, leadership, clock, writer, registry)
     members = Members(registry, refresher, clock, wake)
     reconciler = Reconciler(runner, rules_of(settings, identity), members)
     health = _health(settings, queue, metrics, registry)

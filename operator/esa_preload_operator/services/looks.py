@@ -1,11 +1,12 @@
 """Looks before resets that wait for the account's rate: one list of their site answers all that wait when it begins."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from esa_preload_operator.domain.errors import EsaError
-from esa_preload_operator.domain.esa import ListedJob
+from esa_preload_operator.domain.esa import JobListing, ListedJob
 from esa_preload_operator.domain.ports import EsaAccount, ObjectRef
 from esa_preload_operator.domain.steps import LookFirst
 from esa_preload_operator.services.clock import Clock
@@ -42,6 +43,8 @@ class SharedLooks:
     """Answers looks by lists. It decides nothing but whether a list costs fewer calls than the looks that wait."""
 
     clock: Clock
+    listed: Callable[[ObjectRef, JobListing, float], None]
+    """Takes in a list of the site of a resource, and when it began."""
     _sites: dict[tuple[str, int], _Site] = field(default_factory=dict)
 
     async def told(self, tracked: TrackedResource, look: LookFirst) -> ListedJob | None:
@@ -87,6 +90,7 @@ class SharedLooks:
         else:
             site.listed_at, site.pages = now, listing.pages
             made.jobs = {job.id: job for job in listing.jobs}
+            self.listed(tracked.ref, listing, now)
         finally:
             made.ended.set()
         return made.jobs.get(look.job_id)

@@ -195,6 +195,15 @@ class Refresher:
             self._drop_if_empty(key)
             self._changed.set()
 
+    def take(self, ref: ObjectRef, listing: JobListing, begun: float) -> None:
+        """Take in a list of the site of a resource that was made for another purpose: the next one may wait longer."""
+        key = self._group_of.get(ref)
+        group = self._groups[key] if key is not None else None
+        if key is None or group is None or group.running or not listing.complete:
+            return
+        group.due = math.inf
+        self._succeeded(key, group, listing, begun)
+
     async def _account(self, group: Group, key: GroupKey) -> EsaAccount:
         """Find the account by a namespace that may use it; the resources of one that may not are on their own again.
 
@@ -222,7 +231,8 @@ class Refresher:
             member.rounds_left = max(0, member.rounds_left - 1)
             tracked = self.registry.get(ref)
             fact = _news(tracked, member, jobs.get(member.job_id)) if tracked is not None else None
-            if fact is not None:
+            looks_soon = tracked is not None and tracked.line is not None and isinstance(fact, JobTold)
+            if fact is not None and not looks_soon:
                 self._tell(ref, member, fact, key[1], begun)
             for more in _more_news(member, jobs.get(member.job_id), made):
                 self._tell(ref, member, more, key[1], begun)

@@ -131,3 +131,43 @@ async def test_progress_that_a_list_told_proves_no_reset_whose_answer_was_lost()
     assert {operator.jobs.status(ref)["reset"]["attempts"] for ref in refs} == {2}
     assert made(operator) == [2] * 6
     assert operator.esa.looks == 6, "recovery looks by itself"
+
+
+async def test_a_list_for_looks_tells_the_other_jobs_of_the_site_too() -> None:
+    operator, _ = await in_line(6)
+    operator.esa.add("job-x", submitted=3)
+    idle = operator.jobs.create("idle", "job-x")
+    operator.esa.open = True
+    await operator.settle()
+    operator.esa.open, operator.esa.lists = False, 0
+    operator.esa.add("job-x", submitted=4)
+    await at_their_turns(operator)
+    assert (operator.esa.lists, operator.jobs.status(idle)["urlSubmitted"]) == (1, 4)
+
+
+async def test_who_waits_in_line_is_not_told_what_its_look_will_show() -> None:
+    operator, _ = await in_line(6)
+    for number in range(6):
+        operator.esa.add(f"job-{number}", submitted=7)
+    operator.turns.clear()
+    await operator.refresh()
+    assert operator.turns == []
+    await at_their_turns(operator)
+    assert (operator.esa.looks, made(operator)) == (0, [1] * 6)
+
+
+async def test_only_schedules_go_last() -> None:
+    operator = Operator()
+    for number in range(3):
+        operator.esa.add(f"job-{number}")
+    cron = {"cron": "*/5 * * * *", "timeZone": "UTC"}
+    scheduled = operator.jobs.create("scheduled", "job-0", resetSchedule=cron)
+    both = operator.jobs.create("both", "job-1", resetSchedule=cron)
+    asked = operator.jobs.create("asked", "job-2")
+    await operator.settle()
+    operator.esa.open = False
+    for ref in (both, asked):
+        operator.jobs.annotate(ref, "t1")
+    await operator.pass_time(301)
+    assert set(operator.esa.waiting) == {scheduled, both, asked}
+    assert operator.esa.last == {scheduled}
