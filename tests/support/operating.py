@@ -72,7 +72,7 @@ class Operator:
         """The resources that a worker had, in order."""
         self.refresher = Refresher(self.accounts, self.registry, self.clock, ACTIVE, IDLE, wake=self.wake)
         writer = Writer(self.jobs, self.events, self.observer, self.clock)
-        looks = SharedLooks(self.clock, listed=self.refresher.take)
+        looks = SharedLooks(self.clock, self.refresher.take)
         caller = Caller(self.accounts, outside.sources, self.leadership, self.clock, looks, resume=self._enqueue)
         runner = Runner(self.jobs, caller, self.leadership, self.clock, writer, self.registry)
         members = Members(self.registry, self.refresher, self.clock, self.wake)

@@ -1,9 +1,9 @@
-"""A line in which namespaces take turns: first come, first served within each of them, and who may go last, last."""
+"""A line in which namespaces take turns: first come, first served within each, but for those who go last."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -21,6 +21,9 @@ class Place(NamedTuple, Generic[K, T]):
     """It is served after the others of its namespace."""
 
 
+_ROUND: Final = 4
+
+
 @dataclass(slots=True)
 class _Lane(Generic[K, T]):
     """What waits in one namespace: those who came, in their order, and those who are served after them."""
@@ -28,6 +31,8 @@ class _Lane(Generic[K, T]):
     parts: "tuple[OrderedDict[K, Place[K, T]], OrderedDict[K, Place[K, T]]]" = field(
         default_factory=lambda: (OrderedDict(), OrderedDict())
     )
+    taken: int = 0
+    """Turns of this namespace so far: each fourth is for those who are served last, lest they wait for ever."""
 
     def __len__(self) -> int:
         return len(self.parts[0]) + len(self.parts[1])
@@ -36,12 +41,15 @@ class _Lane(Generic[K, T]):
         return self.parts[0].get(key) or self.parts[1].get(key)
 
     def first(self) -> Place[K, T]:
-        return next(iter((self.parts[0] or self.parts[1]).values()))
+        ahead, behind = self.parts if (self.taken + 1) % _ROUND else reversed(self.parts)
+        return next(iter((ahead or behind).values()))
 
     def before(self, place: Place[K, T]) -> int:
         """Return about how many are served before a place; one who left counts on for a while."""
-        part = self.parts[place.last]
-        return place.number - next(iter(part.values())).number + (len(self.parts[0]) if place.last else 0)
+        number = place.number - next(iter(self.parts[place.last].values())).number
+        if place.last:
+            return number + min(len(self.parts[0]), (number + 1) * (_ROUND - 1))
+        return number + min(len(self.parts[1]), number // (_ROUND - 1))
 
 
 @dataclass(slots=True)
@@ -95,6 +103,7 @@ class Line(Generic[K, T]):
 
     def take(self, place: Place[K, T]) -> None:
         """Give up a place as a turn: the other namespaces have theirs before its own has the next."""
+        self._lanes[place.namespace].taken += 1
         self.leave(place)
         if place.namespace in self._lanes:
             self._lanes.move_to_end(place.namespace)

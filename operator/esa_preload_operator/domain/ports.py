@@ -90,9 +90,9 @@ class EsaAccount(Protocol):
         ...
 
     async def list_jobs_at_once(self, site_id: int, most: int) -> JobListing:
-        """Pages of ListScheduledPreloadJobs that do not stand in line: those who do wait the longer for it.
+        """Pages of ListScheduledPreloadJobs that go before those who stand in line, at the present rate.
 
-        A list of more than `most` pages ends with the first one, incomplete.
+        A list of more than `most` pages, or than may leave within a second, ends with the first one, incomplete.
         """
         ...
 

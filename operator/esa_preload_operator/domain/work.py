@@ -121,6 +121,7 @@ def renewed(local: LocalState) -> LocalState:
         removal=NO_ATTEMPTS,
         site=NO_ATTEMPTS,
         repairs=Backoff(),
+        acted=False,
         done=(),
     )
     return local if fresh == known else replace(local, work=fresh)

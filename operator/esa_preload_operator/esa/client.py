@@ -1,5 +1,6 @@
 """ESA as one set of credentials sees it."""
 
+import asyncio
 import json
 import math
 import time
@@ -231,14 +232,16 @@ class EsaClient:
     async def list_jobs_at_once(self, site_id: int, most: int) -> JobListing:
         """ESA API, ListScheduledPreloadJobs, pages that do not stand in line; the first one of more than `most`.
 
+        Nor are more pages listed than may leave within a second, so that the others do not wait longer for it.
+
         Raises:
             EsaError: as for `list_jobs`.
         """
 
         async def turn() -> None:
-            self._throttle.take(1)
+            await asyncio.sleep(self._throttle.take(1))
 
-        listing, _, _ = await self._list_once(site_id, turn, 0.0, most)
+        listing, _, _ = await self._list_once(site_id, turn, 0.0, min(most, self._throttle.pace.burst))
         return listing
 
     async def _list_once(

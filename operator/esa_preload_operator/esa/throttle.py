@@ -160,10 +160,11 @@ class Throttle:
         self._arm()
         return False
 
-    def take(self, calls: int) -> None:
-        """Let calls leave now, for those who wait in line: they wait the longer."""
+    def take(self, calls: int) -> float:
+        """Let calls go before those who wait in line; return the seconds after which they may leave."""
         self._refill()
         self._room -= calls
+        return max(0.0, -self._room) / self.pace.rate + max(0.0, self._as_of - self.clock())
 
     def withdraw(self, ref: ObjectRef) -> None:
         """Take `ref` out of the line, or its turn from it."""
@@ -195,7 +196,7 @@ class Throttle:
         """Take in that ESA throttled a call that left at `left` on the clock, and what it wishes for."""
         self._refill()
         if self.pace.throttled(left, self.clock()):
-            self._room = 0.0
+            self._room = min(self._room, 0.0)
         pause = min(retry_after or 0.0, MAX_HOLD)
         self._as_of = max(self._as_of, self.clock() + pause)
 

@@ -97,7 +97,7 @@ def _assemble(settings: Settings, connection: Connection, endpoint: str, egress:
         on_change=lambda namespace, name: members.source_changed(namespace, name),  # noqa: PLW0108 - they come later
     )
     refresher = Refresher(accounts, registry, clock, settings.refresh_active, settings.refresh_idle, wake=wake)
-    looks = SharedLooks(clock, listed=refresher.take)
+    looks = SharedLooks(clock, refresher.take)
     caller = Caller(accounts, sources, leadership, clock, looks, resume=resume)
     runner = Runner(jobs, caller, leadership, clock, writer, registry)
     members = Members(registry, refresher, clock, wake)

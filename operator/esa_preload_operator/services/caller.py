@@ -50,6 +50,7 @@ from esa_preload_operator.domain.view import View
 from esa_preload_operator.services.clock import Clock
 from esa_preload_operator.services.looks import SharedLooks
 from esa_preload_operator.services.registry import TrackedResource
+from esa_preload_operator.services.writer import GoneError
 
 logger = logging.getLogger(__name__)
 
@@ -112,11 +113,13 @@ class Caller:
         """Look, and have the reset that may follow admitted with it; the list of the site may have told already."""
         tracked = turn.tracked
         told = await self.looks.told(tracked, query)
+        if tracked.gone:
+            raise GoneError
         waiting = self._in_line(turn, account, step, calls=2 if told is None else 1, last=query.scheduled)
         if waiting is not None:
             self.looks.wait(tracked, account, query)
             return waiting
-        tracked.listed = None
+        tracked.leave_looks()
         if told is None:
             told = await self.looks.list_for(tracked, account, query)
         return Returned(told if told is not None else await account.get_job(query.job_id))

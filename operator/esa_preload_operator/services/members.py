@@ -57,6 +57,7 @@ class Members:
         self.refresher.untrack(ref)
         if tracked is None:
             return
+        tracked.gone = True
         tracked.leave_line()
         heir = self.registry.owner_of(tracked.job_id)
         if acted and heir is not None:

@@ -195,14 +195,18 @@ class Refresher:
             self._drop_if_empty(key)
             self._changed.set()
 
-    def take(self, ref: ObjectRef, listing: JobListing, begun: float) -> None:
-        """Take in a list of the site of a resource that was made for another purpose: the next one may wait longer."""
-        key = self._group_of.get(ref)
-        group = self._groups[key] if key is not None else None
-        if key is None or group is None or group.running or not listing.complete:
+    def take(self, ref: ObjectRef, secret: str | None, site_id: int, listing: JobListing, begun: float) -> None:
+        """Take in a list that was made for looks, with the credentials of a resource: the next one may wait longer.
+
+        It is no round: there may be several within a second.
+        """
+        key: GroupKey = (ref.namespace if secret is not None else "", secret, site_id)
+        group = self._groups.get(key)
+        if group is None or group.running or not listing.complete:
             return
         group.due = math.inf
-        self._succeeded(key, group, listing, begun)
+        self._succeeded(key, group, listing, begun, counts=False)
+        self._changed.set()
 
     async def _account(self, group: Group, key: GroupKey) -> EsaAccount:
         """Find the account by a namespace that may use it; the resources of one that may not are on their own again.
@@ -223,18 +227,21 @@ class Refresher:
                 self.untrack(ref)
                 self._tell(ref, member, JobMissing(), key[1], self.clock.monotonic())
 
-    def _succeeded(self, key: GroupKey, group: Group, listing: JobListing, begun: float) -> None:
+    def _succeeded(
+        self, key: GroupKey, group: Group, listing: JobListing, begun: float, *, counts: bool = True
+    ) -> None:
+        """Tell the resources what is new; `counts` if time has passed since the last list as it does between rounds."""
         group.problem, group.failing_since, group.failures = None, None, 0
         jobs = {job.id: job for job in listing.jobs}
         made = _by_maker(listing)
         for ref, member in list(group.members.items()):
-            member.rounds_left = max(0, member.rounds_left - 1)
+            member.rounds_left = max(0, member.rounds_left - counts)
             tracked = self.registry.get(ref)
             fact = _news(tracked, member, jobs.get(member.job_id)) if tracked is not None else None
-            looks_soon = tracked is not None and tracked.line is not None and isinstance(fact, JobTold)
-            if fact is not None and not looks_soon:
+            looks_next = tracked is not None and tracked.looks_next and isinstance(fact, JobTold)
+            if fact is not None and not looks_next:
                 self._tell(ref, member, fact, key[1], begun)
-            for more in _more_news(member, jobs.get(member.job_id), made):
+            for more in _more_news(member, jobs.get(member.job_id), made, counts=counts):
                 self._tell(ref, member, more, key[1], begun)
         active = any(member.rounds_left for member in group.members.values())
         now = self.clock.now()
@@ -284,7 +291,9 @@ def _by_maker(listing: JobListing) -> Mapping[str, list[ListedJob]]:
     return found
 
 
-def _more_news(member: Member, job: ListedJob | None, made: Mapping[str, list[ListedJob]]) -> Iterator[Fact]:
+def _more_news(
+    member: Member, job: ListedJob | None, made: Mapping[str, list[ListedJob]], *, counts: bool
+) -> Iterator[Fact]:
     """Yield what a list tells beyond the job itself: jobs too many, and windows that do not fit."""
     if member.own is not None:
         surplus = member.own.surplus(made.get(member.own.uid[:UID], ()))
@@ -296,7 +305,7 @@ def _more_news(member: Member, job: ListedJob | None, made: Mapping[str, list[Li
             yield ExecutionsCounted(idle)
     if job is None or not member.windows:
         return
-    member.unseen += 1
+    member.unseen += counts
     changed = member.executions is not None and job.execution_count != member.executions
     member.executions = job.execution_count
     if changed or member.unseen >= _WINDOWS_EVERY:

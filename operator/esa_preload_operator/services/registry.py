@@ -9,7 +9,7 @@ from esa_preload_operator.domain.esa import ListedJob
 from esa_preload_operator.domain.identity import UID, maker_of
 from esa_preload_operator.domain.local import LocalState
 from esa_preload_operator.domain.ports import EsaAccount, ObjectRef
-from esa_preload_operator.domain.steps import Step, Told, Write
+from esa_preload_operator.domain.steps import Ask, LookFirst, Step, Told, Write
 from esa_preload_operator.domain.tokens import asked_tokens
 from esa_preload_operator.domain.view import View
 from esa_preload_operator.services.counting import AT_REST, Tally
@@ -52,6 +52,10 @@ class TrackedResource:
     """The account in whose line it stands."""
     listed: SiteList | None = None
     """The list that answers its look."""
+    waits_among: "dict[ObjectRef, TrackedResource] | None" = None
+    """Those whose looks no list answers yet, while it is one of them."""
+    gone: bool = False
+    """The object was deleted, or made anew."""
     busy: bool = False
     """A worker has it."""
     writing: tuple[View, Mapping[str, Any]] | None = None
@@ -73,6 +77,15 @@ class TrackedResource:
         return self.local.seen.secret
 
     @property
+    def looks_next(self) -> bool:
+        """Whether the step that waits in line is a look at the job."""
+        return (
+            self.in_line is not None
+            and isinstance(self.in_line[1], Ask)
+            and isinstance(self.in_line[1].query, LookFirst)
+        )
+
+    @property
     def still_waits(self) -> bool:
         """Whether the resource is the one that lined up: one that has changed since may need no turn any more."""
         return self.in_line is None or self.in_line[0].version == self.version
@@ -92,9 +105,16 @@ class TrackedResource:
 
     def leave_line(self) -> None:
         """Wait no longer under the rate of any account; a turn that was given goes to the next."""
-        line, self.line, self.listed = self.line, None, None
+        line, self.line = self.line, None
+        self.leave_looks()
         if line is not None:
             line.withdraw(self.ref)
+
+    def leave_looks(self) -> None:
+        """Wait no longer for a list that answers its look."""
+        among, self.waits_among, self.listed = self.waits_among, None, None
+        if among is not None:
+            among.pop(self.ref, None)
 
     def take(self, seen: View | None) -> tuple[tuple[View, Step] | None, tuple[Told, ...]]:
         """Return the step that was decided for `seen`, or that has waited in line, and the facts to take in first.

@@ -41,7 +41,7 @@ class Process:
         self.registry = Registry()
         writer = Writer(jobs, outside.events, outside.observer, clock)
         refresher = Refresher(accounts, self.registry, clock, ACTIVE, IDLE, wake=self.queue.add)
-        looks = SharedLooks(clock, listed=refresher.take)
+        looks = SharedLooks(clock, refresher.take)
         caller = Caller(accounts, outside.sources, leadership, clock, looks, resume=self.queue.add)
         runner = Runner(jobs, caller, leadership, clock, writer, self.registry)
         self.members = Members(self.registry, refresher, clock, self.queue.add)

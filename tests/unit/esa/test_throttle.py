@@ -191,13 +191,32 @@ def test_a_schedule_that_is_asked_for_meanwhile_moves_up() -> None:
     assert door.order == ["a/burst", "a/2", "a/0", "a/1"]
 
 
-def test_calls_that_stand_in_no_line_let_the_others_wait_the_longer() -> None:
+def test_schedules_have_each_fourth_turn_so_that_they_do_not_wait_for_ever() -> None:
+    door = Door(1)
+    door.ask(ref("burst"))
+    door.ask(ref("scheduled"), last=True)
+    for number in range(3600):
+        door.ask(ref(number))
+        door.wait(1)
+        if ref("scheduled") in [one for _, one in door.passed]:
+            break
+    assert len(door.passed) <= 6
+
+
+def test_calls_that_go_before_the_others_keep_the_rate_and_let_them_wait_the_longer() -> None:
     door = Door(2)
     door.ask(ref("burst"), calls=2)
     door.ask(ref("first"))
-    door.throttle.take(3)
+    assert [door.throttle.take(1) for _ in range(3)] == pytest.approx([0.5, 1.0, 1.5])
     door.wait(10)
     assert [moment for moment, _ in door.passed[1:]] == pytest.approx([2.0])
+
+
+def test_throttling_forgives_no_calls_that_went_before_their_time() -> None:
+    door = Door(2)
+    door.throttle.take(6)
+    door.throttle.throttled(door.loop.now, 3.0)
+    assert door.throttle.take(0) == pytest.approx(4 / 1.0 + 3.0), "at half the rate, and after the pause"
 
 
 def test_the_wait_can_be_told() -> None:
@@ -387,21 +406,23 @@ class ThrottleMachine(RuleBasedStateMachine):
     def ask(self, name: int, namespace: str, calls: int) -> None:
         self.try_to_pass(ref(name, namespace), calls)
 
-    def try_to_pass(self, one: ObjectRef, calls: int) -> None:
+    def try_to_pass(self, one: ObjectRef, calls: int, not_before: float | None = None) -> None:
+        """Ask; `not_before` is when calls might leave as the turn was given, which a later pause does not take back."""
         calls = self.lined_up.setdefault(one, calls)
         line = self.asked.setdefault(one.namespace, [])
         if not self.throttle.admit(one, calls, lambda: self.come_back(one, calls)):
             if one not in line:
                 line.append(one)
             return
-        assert self.loop.now >= self.not_before - 1e-6
+        assert self.loop.now >= (self.not_before if not_before is None else not_before) - 1e-6
         if one in line:
             assert line.pop(0) == one, "first come, first served"
         del self.lined_up[one]
         self.starts.append((self.loop.now, calls))
 
     def come_back(self, one: ObjectRef, calls: int) -> None:
-        self.loop.call_later(0, lambda: self.try_to_pass(one, calls) if one in self.lined_up else None)
+        given = self.not_before
+        self.loop.call_later(0, lambda: self.try_to_pass(one, calls, given) if one in self.lined_up else None)
 
     @rule(name=st.integers(0, 8), namespace=st.sampled_from("ab"))
     def withdraw(self, name: int, namespace: str) -> None:
