@@ -69,7 +69,7 @@ SECTIONS: Final = (
             "suspend": "stop windows and hold resets for a while",
             "deleting": "what is deleted in ESA, and what is kept",
             "status": "states, and what to do about them",
-            "plugin": "reset and wait, look at one job or all, find out what is in the way",
+            "plugin": "reset and wait, look at one job or all, find out what is wrong",
         },
     ),
     Section(
@@ -89,7 +89,7 @@ SECTIONS: Final = (
             "reference/settings": "flags and environment variables",
             "reference/chart-values": "all values of the chart",
             "reference/events-and-conditions": "states, conditions, reasons, Events",
-            "reference/metrics": "what `/metrics` tells",
+            "reference/metrics": "what `/metrics` shows",
             "reference/plugin": "commands, options and exit codes of the plugin",
             "reference/permissions": "what the operator may do in RAM and in Kubernetes",
         },
@@ -98,7 +98,7 @@ SECTIONS: Final = (
     Section(
         "How it works",
         {
-            "architecture": "the rooms of the code and the path of one reset",
+            "architecture": "the layers of the code and the path of one reset",
             "reset-protocol": "how one request stays one reset",
             "undecidable": "what nobody can decide about jobs and windows",
             "open-questions": "what only ESA itself can answer",

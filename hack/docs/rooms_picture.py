@@ -20,7 +20,7 @@ _WIDE: Final = 440.0
 def made() -> str:
     """Return the picture."""
     title = (
-        "The rooms of the code, from the command line down to the resource's types; each imports only rooms below it"
+        "The layers of the code, from the command line down to the resource's types; each imports only layers below it"
     )
     return picture(816, int(_TOP + _HIGH * len(ROOMS) + 6), title, _parts())
 
