@@ -34,4 +34,4 @@ case $phase in
     exit 1
     ;;
 esac
-echo "reset.sh: $phase" # Replaced: a new job did the work. Another word is of a later request: this one is done.
+echo "reset.sh: $phase" # Replaced: a new job did the work. Another word belongs to a later request: this one is done.
