@@ -15,7 +15,7 @@ _CONDITIONS: Final = (
     ("Ready", "the job can be reset", "always"),
     ("Reconciling", "work is under way", "always"),
     ("Stalled", "only a change of the resource helps", "once the operator has looked at the resource"),
-    ("UrlsAccepted", "ESA took all URLs of the list", "once ESA has told about the job"),
+    ("UrlsAccepted", "ESA took all URLs of the list", "once ESA has answered about the job"),
     ("Effective", "a window of the spec waits, runs, or is about to be opened", "where it is known"),
 )
 
@@ -24,7 +24,7 @@ _CREDENTIALS: Final = "See [credentials](../credentials.md#when-it-does-not-work
 READY: Final[Mapping[Reason, tuple[State | None, str]]] = {
     Reason.READY: (
         State.READY,
-        "The job can be reset. It is the reason of other conditions that have nothing to tell.",
+        "The job can be reset. Other conditions that have nothing to report have this reason, too.",
     ),
     Reason.REFRESH_FAILING: (
         State.READY,
@@ -99,7 +99,7 @@ EVENTS: Final[Mapping[Reason, tuple[str, str]]] = {
         "Normal",
         "An answer was lost, and the job's progress, or the nonce, shows that the request is met.",
     ),
-    Reason.RESET_FAILED: ("Warning", "A reset can't be made as the resource stands."),
+    Reason.RESET_FAILED: ("Warning", "A reset can't be made unless the resource changes."),
     Reason.OUTCOME_UNKNOWN: ("Warning", "Answers of several calls were lost, and nothing proves a reset."),
     Reason.STALE_TOKEN: ("Warning", "The token is a time before the resource was created; ESA is not called."),
     Reason.REQUEST_IGNORED: ("Warning", "An empty token, a mistyped annotation, or a label in place of an annotation."),
@@ -135,7 +135,7 @@ def _states() -> str:
         for row in (TABLE[state],)
     )
     head = ("State", "Ready", "Reconciling", "Stalled", "kstatus", "Argo CD")
-    said = "Of several states that hold at once, the one that stands lower in this table counts.\n\n"
+    said = "If several states hold at once, the lowest of them in this table counts.\n\n"
     return f"## States\n\n{said}{table(head, rows)}"
 
 
@@ -145,7 +145,7 @@ def _health(state: State) -> str:
 
 
 def _conditions() -> str:
-    return "## Conditions\n\n" + table(("Condition", "True means", "Stands there"), _CONDITIONS)
+    return "## Conditions\n\n" + table(("Condition", "True means", "Present"), _CONDITIONS)
 
 
 def _reasons() -> str:

@@ -49,7 +49,7 @@ def _room(module: str) -> str:
 
 def _parts() -> Iterator[str]:
     rooms, libraries = imports()
-    yield text((_LEFT, 46), "Room", "strong")
+    yield text((_LEFT, 46), "Layer", "strong")
     yield text((_LEFT + _WIDE - 14, 46), "imports", "small", "end")
     for column, room in enumerate(ROOMS):
         yield text((_column(column), 54 if column % 2 else 36), room, "small", "middle")
