@@ -84,13 +84,14 @@ async def start(stage: Stage, template: str) -> Values:
             busy = cpu_seconds(pid)
             pages = await listed(stage, world, since, 1, 120)
             after = await driver.list_versions()
-            written = sum(version != before[name] for name, version in after.items())
+            asked = {f"j{sizes.many // 2 + turn}" for turn in range(sizes.starts + 1)}
+            written = sum(version != before[name] for name, version in after.items() if name not in asked)
             resident, peak = resident_mib(pid), peak_mib(pid)
     return {
         "start with 10,000: seconds to the first outcome": statistics.median(seconds),
         "start with 10,000: seconds to the first outcome, worst": max(seconds),
         "start with 10,000: CPU seconds": busy,
-        "start with 10,000: resources written to without need": written - 1,
+        "start with 10,000: resources written to without need": written,
         "start with 10,000: ESA calls for single jobs without need": other_calls(stage, since) - 2,
         "start with 10,000: list calls per page of their sites": calls_per_page(pages, sizes.many),
         "start with 10,000: MiB resident": resident,

@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from unittest import mock
 
 from driver import Driver, in_parallel, open_driver
 from limits import Values
@@ -152,8 +151,7 @@ async def soak(stage: Stage, _template: str) -> Values:
             await prepare(work)
             file = stage.folder / f"{world.namespace}.json"
             program = (sys.executable, str(FOLDER / "probed_operator.py"), str(file))
-            with mock.patch.object(OperatorProcess, "program", program):
-                operator = start_operator(world, proxy.kubeconfig)
+            operator = start_operator(world, proxy.kubeconfig, program=program)
             await asyncio.to_thread(operator.wait_to_lead)
             await settle(driver)
             await asyncio.to_thread(census, operator, file)  # the first one takes memory itself

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 from control_plane import ControlPlane
 from driver import Driver, in_parallel, open_driver
@@ -49,10 +50,16 @@ def open_stage(folder: Path, sizes: Sizes, *, audit: bool = False) -> Iterator[S
         yield Stage(control_plane, simulator, folder, sizes)
 
 
-def start_operator(world: World, kubeconfig: Path | None = None, **settings: str) -> OperatorProcess:
+SHIPPED: Final = (sys.executable, str(FOLDER / "shipped_operator.py"))
+
+
+def start_operator(
+    world: World, kubeconfig: Path | None = None, *, program: tuple[str, ...] = SHIPPED, **settings: str
+) -> OperatorProcess:
     """Start the operator as it is shipped, but for the rate that protects ESA, which would be all that is measured."""
     values = {"LOG_LEVEL": "info", "MAX_CALLS_PER_SECOND": "100000", "REQUEST_TIMEOUT": "10s", "NETWORK_GRACE": "5s"}
-    return world.operator(kubeconfig, **values | settings)
+    with mock.patch.object(OperatorProcess, "program", program):
+        return world.operator(kubeconfig, **values | settings)
 
 
 def seed(world: World, numbers: Iterable[int], *, sites: int = 1, **fields: Any) -> None:

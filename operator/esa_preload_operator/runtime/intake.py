@@ -1,6 +1,7 @@
 """Takes what the watch delivers: drops what is no news, queues what needs work, and lets no object stop the others."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -235,5 +236,5 @@ def _ref_of(obj: Any) -> ObjectRef | None:
         return None
     namespace, name = meta.get("namespace"), meta.get("name")
     if isinstance(namespace, str) and isinstance(name, str) and namespace and name:
-        return ObjectRef(namespace, name)
+        return ObjectRef(sys.intern(namespace), name)  # one text for all resources of a namespace
     return None

@@ -70,6 +70,7 @@ class Member:
 class Group:
     """The resources that one list serves."""
 
+    key: GroupKey
     members: dict[ObjectRef, Member] = field(default_factory=dict)
     due: float = 0.0
     running: bool = False
@@ -106,13 +107,13 @@ class Refresher:
         key: GroupKey = (ref.namespace if view.secret is not None else "", view.secret, shown.site_id)
         if self._group_of.get(ref) != key:
             self.untrack(ref)
-            self._group_of[ref] = key
         now = self.clock.now()
         group = self._groups.get(key)
         if group is None:
             wait = self.active_every if running else self.idle_every * now.jitter
-            group = self._groups[key] = Group(due=now.monotonic + wait)
+            group = self._groups[key] = Group(key, due=now.monotonic + wait)
             self._changed.set()
+        self._group_of[ref] = group.key
         self._join(group, tracked, view)
         if running and group.due > now.monotonic + self.active_every:
             group.due = now.monotonic + self.active_every

@@ -145,9 +145,10 @@ class Registry:
 
     tombstones: Tombstones = field(default_factory=Tombstones)
     _by_ref: dict[ObjectRef, TrackedResource] = field(default_factory=dict)
-    _by_job: dict[str, dict[ObjectRef, TrackedResource]] = field(default_factory=dict)
     _owners: dict[str, TrackedResource] = field(default_factory=dict)
-    """Of each job that several resources are about the one that acts."""
+    """Of each job the resource that acts."""
+    _rivals: dict[str, dict[ObjectRef, TrackedResource]] = field(default_factory=dict)
+    """Of each job that several resources are about all of them."""
     _makers: dict[str, TrackedResource] = field(default_factory=dict)
     """Resources for which jobs are created, by the beginning of their uid."""
 
@@ -186,11 +187,12 @@ class Registry:
         return self._makers.get(maker_of(name))
 
     def _claim(self, tracked: TrackedResource) -> None:
-        if tracked.job_id:
-            rivals = self._by_job.setdefault(tracked.job_id, {})
-            rivals[tracked.ref] = tracked
-            owner = self._owners.get(tracked.job_id)
-            if owner is None or tracked.seniority < owner.seniority:
+        if not tracked.job_id:
+            return
+        owner = self._owners.setdefault(tracked.job_id, tracked)
+        if owner is not tracked:
+            self._rivals.setdefault(tracked.job_id, {owner.ref: owner})[tracked.ref] = tracked
+            if tracked.seniority < owner.seniority:
                 self._owners[tracked.job_id] = tracked
 
     def drop(self, ref: ObjectRef) -> TrackedResource | None:
@@ -203,13 +205,17 @@ class Registry:
         return tracked
 
     def _unclaim(self, tracked: TrackedResource) -> None:
-        if tracked.job_id:
-            rivals = self._by_job[tracked.job_id]
-            del rivals[tracked.ref]
-            if not rivals:
-                del self._by_job[tracked.job_id], self._owners[tracked.job_id]
-            elif self._owners[tracked.job_id] is tracked:
-                self._owners[tracked.job_id] = min(rivals.values(), key=lambda other: other.seniority)
+        if not tracked.job_id:
+            return
+        rivals = self._rivals.get(tracked.job_id)
+        if rivals is None:
+            del self._owners[tracked.job_id]
+            return
+        del rivals[tracked.ref]
+        if self._owners[tracked.job_id] is tracked:
+            self._owners[tracked.job_id] = min(rivals.values(), key=lambda other: other.seniority)
+        if len(rivals) == 1:
+            del self._rivals[tracked.job_id]
 
     def crd_incomplete(self) -> bool:
         """Return whether a write has come back without what was written."""

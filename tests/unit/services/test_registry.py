@@ -111,7 +111,7 @@ def test_a_job_without_resources_has_no_owner() -> None:
     registry.put(resource("a", 1.0))
     registry.drop(ObjectRef("shop", "a"))
     assert registry.owner_of("job1") is None
-    assert (len(registry), registry._by_job, registry._owners) == (0, {}, {})
+    assert (len(registry), registry._rivals, registry._owners) == (0, {}, {})
 
 
 def test_a_resource_that_takes_the_name_of_another_takes_its_place() -> None:
