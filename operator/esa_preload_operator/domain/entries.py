@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from esa_preload_operator.domain.esa import NewExecution
-from esa_preload_operator.domain.recorded import ENDED, MISSED, PENDING, WindowState
+from esa_preload_operator.domain.recorded import ENDED, MISSED, PENDING, RUNNING, WindowState
 from esa_preload_operator.domain.spec import WindowSpec
 from esa_preload_operator.domain.steps import Write, record
 from esa_preload_operator.domain.values import Moment
@@ -38,12 +38,19 @@ def identity(spec: WindowSpec, entry: WindowState | None, wall: float) -> NewExe
 
 
 def _start(spec: WindowSpec, entry: WindowState | None, wall: float) -> int:
-    sent = entry.sent if entry is not None else None
-    begun = entry is not None and bool(entry.id) and sent is not None and sent.start <= wall
     wanted = int(spec.start.timestamp()) if spec.start is not None else None
-    if sent is not None and (begun or wanted is None or wanted <= wall):
-        return sent.start  # the start of a window that has begun, or that nobody names, is not compared
+    if entry is not None and entry.sent is not None:
+        sent = entry.sent
+        if entry.id and (sent.start <= wall or entry.state == RUNNING):
+            return sent.start  # the start of a window that has begun is not compared
+        if spec.on_reset or (starts_at_once(spec, wall) and sent.start <= wall + AHEAD):
+            return sent.start  # it was chosen when the window was due
     return wanted if wanted is not None and wanted > wall else int(wall) + AHEAD
+
+
+def starts_at_once(spec: WindowSpec, wall: float) -> bool:
+    """Return whether a window is to begin as soon as it may: its start has passed, or nobody names one."""
+    return not spec.on_reset and (spec.start is None or int(spec.start.timestamp()) <= wall)
 
 
 def on_reset(view: View, now: Moment) -> Entries:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from esa_preload_operator.domain import work
-from esa_preload_operator.domain.entries import AHEAD, Entries, changed, identity, write_of
+from esa_preload_operator.domain.entries import AHEAD, Entries, changed, identity, starts_at_once, write_of
 from esa_preload_operator.domain.esa import CreatedExecutions, Execution, ExecutionChange, NewExecution
 from esa_preload_operator.domain.local import NO_ATTEMPTS, Executions, LocalState, Opening, Work, settled
 from esa_preload_operator.domain.recorded import (
@@ -162,7 +162,7 @@ def _command(local: LocalState, pair: _Pair, wall: float) -> Command | None:
         return None
     if spec is None or (spec.on_reset and identity_of(execution) != entry.sent):
         return removal_of(execution)
-    wanted = identity(spec, entry, wall)
+    wanted = _wanted(spec, pair, wall)
     if wanted is None or wanted == identity_of(execution):
         starts = entry.stopped and execution.state == STOPPED and entry.state == PENDING
         return StartExecution(execution.id) if starts else None
@@ -173,6 +173,19 @@ def _command(local: LocalState, pair: _Pair, wall: float) -> Command | None:
     if (execution.id, wanted) in local.work.stubborn:
         return None
     return UpdateExecution(execution.id, _change(execution, wanted))
+
+
+def _wanted(spec: WindowSpec, pair: _Pair, wall: float) -> NewExecution | None:
+    """Return what the execution of a window should be.
+
+    One that is to begin at once, but was recorded to begin much later, has the start that an update gave it.
+    """
+    entry, execution = pair.entry, pair.execution
+    if execution is not None and execution.start is not None and entry.sent is not None and starts_at_once(spec, wall):
+        soon = wall + AHEAD
+        if execution.start <= soon < entry.sent.start:
+            entry = replace(entry, sent=replace(entry.sent, start=execution.start))
+    return identity(spec, entry, wall)
 
 
 def removal_of(execution: Execution) -> Command:
@@ -197,7 +210,7 @@ def _recorded_again(pair: _Pair, wall: float) -> WindowState | None:
     spec, entry, execution = pair.spec, pair.entry, pair.execution
     if spec is None:
         return None
-    wanted = identity(spec, entry, wall)
+    wanted = _wanted(spec, pair, wall)
     if execution is None:
         return _rechosen(entry, wanted, wall)
     if entry.stopped and execution.state != STOPPED:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from esa_preload_operator.domain.cleaning import format_time
 from esa_simulator.execution_actions import OPERATIONS
 from esa_simulator.wire import execution_body
 from support.fakes import WALL
@@ -100,6 +101,39 @@ def test_a_console_that_changes_something_each_second_is_answered_ever_more_slow
     assert len(answers) in range(4, 40)
     assert len(walk.calls(since)) < 100
     assert differences(walk) == []
+
+
+@pytest.mark.parametrize("kind", ["started", "nowlong"])
+def test_a_window_that_is_moved_from_far_ahead_to_now_begins_within_seconds(walk: Walk, kind: str) -> None:
+    walk.put_window("w1", walk.window("far", 1))
+    walk.create()
+    walk.turn(61)
+    window = walk.window("long" if kind == "started" else kind, 1)
+    if kind == "started":
+        window["startTime"] = format_time(walk.outside.clock.wall() - HOUR)
+    walk.put_window("w1", window)
+    walk.turn(61)
+    (execution,) = walk.executions()
+    assert execution.status == "running"
+    (entry,) = walk.status["executions"]
+    assert (entry["id"], entry["state"], entry.get("message", "")) == (execution.id, "running", "")
+    assert made(walk, "UpdateScheduledPreloadExecution") == 1
+    assert differences(walk) == []
+
+
+def test_an_esa_that_keeps_a_start_it_is_asked_to_change_is_asked_ever_more_slowly(
+    walk: Walk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk.put_window("w1", walk.window("far", 1))
+    walk.create()
+    walk.turn(61)
+    monkeypatch.setitem(OPERATIONS, "UpdateScheduledPreloadExecution", ("POST", _do_nothing))
+    since = walk.loop.time()
+    walk.put_window("w1", walk.window("nowlong", 1))
+    walk.turn(HOUR)
+    assert made(walk, "UpdateScheduledPreloadExecution") in range(1, 20)
+    assert len(walk.calls(since)) < 150
+    assert walk.writes < 60
 
 
 @pytest.mark.parametrize(
