@@ -45,16 +45,11 @@ class Driver:
                 raise RuntimeError(message)
             await asyncio.sleep(0.2)
 
-    async def create(
-        self, number: int, esa_id: str, token: str | None = None, status: Mapping[str, Any] | None = None
-    ) -> Any:
-        """Make a resource, with a status that it already has; return it."""
+    async def create(self, number: int, esa_id: str, token: str | None = None) -> Any:
+        """Make a resource; return it."""
         body = job_body(f"j{number}", jobId=esa_id)
         body["metadata"]["annotations"] = {} if token is None else {RESET_KEY: token}
-        made = await self.request("POST", jobs_path(self.namespace), body)
-        if status is None:
-            return made
-        return await self.replace_status(made, status)
+        return await self.request("POST", jobs_path(self.namespace), body)
 
     async def replace_status(self, stored: Mapping[str, Any], status: Mapping[str, Any]) -> Any:
         """Write the whole status, as the operator does; return the resource."""

@@ -10,15 +10,29 @@ from uuid import uuid4
 import aiohttp
 
 from control_plane import ControlPlane
-from driver import in_parallel
+from driver import Driver, in_parallel
 from esa_preload_operator.resources.job import GROUP, PLURAL, RESET_KEY
+from resets import settle
+from stage import Stage, seed, status_of
 from support.api import job_body
+from support.world import World
 
 _AT_ONCE: Final = 100
 """Resources of one transaction; etcd takes 128 operations."""
 
 
-async def plant(
+async def plant_idle(stage: Stage, driver: Driver, world: World, template: str, number: int, *, sites: int) -> None:
+    """Make jobs that are through, and resources that say so, for which nothing is to be done; wait until all are there.
+
+    They lie on some sites of the world's own; `template` is the status, as `status_of` takes it.
+    """
+    seed(world, range(number), sites=sites, urlSubmitted=10, taskSubmitted=10)
+    known = ((each, world.esa_id(each), status_of(template, world, each, sites=sites)) for each in range(number))
+    await _plant(stage.control_plane, world.namespace, known)
+    await settle(driver, number)
+
+
+async def _plant(
     control_plane: ControlPlane, namespace: str, jobs: Iterable[tuple[int, str, Mapping[str, Any]]]
 ) -> None:
     """Put resources into etcd: the number of each, the id of its job, and the status, as `status_of` returns it."""

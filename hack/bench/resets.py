@@ -224,13 +224,12 @@ def _rates(bare: list[_Burst], ours: list[_Burst], rivals: dict[str, list[_Burst
     return values
 
 
-async def settle(driver: Driver, resources: int = 0) -> dict[str, str]:
-    """Wait until so many resources are there, and nobody writes to them any more; return their versions."""
+async def settle(driver: Driver, resources: int = 0) -> None:
+    """Wait until so many resources are there, and nobody writes to them any more."""
     before: dict[str, str] = {}
     while (now := await driver.list_versions()) != before or len(now) < resources:
         before = now
         await asyncio.sleep(2)
-    return now
 
 
 def executed(stage: Stage, world: World, jobs: int) -> list[int]:

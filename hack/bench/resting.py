@@ -10,10 +10,9 @@ from typing import Final
 from driver import Driver, open_driver
 from esa_preload_operator.esa.client import PAGE_SIZE
 from limits import Values
-from planting import plant
+from planting import plant_idle
 from proc import cpu_seconds, peak_mib, resident_mib
-from resets import settle
-from stage import Stage, make_idle, seed, start_operator, status_of
+from stage import Stage, start_operator
 from support.operator_process import OperatorProcess
 from support.world import SITE, World
 
@@ -64,13 +63,7 @@ async def start(stage: Stage, template: str) -> Values:
     sizes = stage.sizes
     with stage.enter() as world:
         async with open_driver(stage.control_plane, world.namespace) as driver:
-            seed(world, range(sizes.many), sites=SITES, urlSubmitted=10, taskSubmitted=10)
-            known = (
-                (number, world.esa_id(number), status_of(template, world, number, sites=SITES))
-                for number in range(sizes.many)
-            )
-            await plant(stage.control_plane, world.namespace, known)
-            await settle(driver, sizes.many)
+            await plant_idle(stage, driver, world, template, sizes.many, sites=SITES)
             seconds = []
             for turn in range(sizes.starts - 1):
                 took, operator = await cold_start(driver, world, sizes.many // 2 + turn, idle=sizes.refresh_idle)
@@ -118,7 +111,7 @@ async def rest(stage: Stage, template: str) -> Values:
     some = stage.sizes.some
     with stage.enter() as world:
         async with open_driver(stage.control_plane, world.namespace, watch=False) as driver:
-            await make_idle(driver, world, template, range(some), sites=SITES)
+            await plant_idle(stage, driver, world, template, some, sites=SITES)
             since = stage.simulator.last_call()
             operator = start_operator(world, REFRESH_IDLE=f"{ROUND}s").wait_to_lead()
             await listed(stage, world, since, 1, 60)

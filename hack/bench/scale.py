@@ -9,12 +9,11 @@ from typing import Final
 from driver import Driver, open_driver
 from esa_preload_operator.esa.client import PAGE_SIZE
 from limits import Values
-from planting import plant
+from planting import plant_idle
 from proc import cpu_seconds, peak_mib, resident_mib
 from progress import Progress
-from resets import settle
 from resting import LIST, cold_start
-from stage import Stage, seed, start_operator, status_of
+from stage import Stage, start_operator
 from support.operator_process import OperatorProcess
 from support.world import World
 
@@ -67,14 +66,9 @@ async def scale(stage: Stage, template: str) -> Values:
 async def _measure(stage: Stage, template: str, resources: int) -> Size:
     sites = max(1, resources // JOBS_OF_A_SITE)
     with stage.enter() as world:
-        seed(world, range(resources), sites=sites, urlSubmitted=10, taskSubmitted=10)
-        jobs = (
-            (number, world.esa_id(number), status_of(template, world, number, sites=sites))
-            for number in range(resources)
-        )
-        await plant(stage.control_plane, world.namespace, jobs)
         async with open_driver(stage.control_plane, world.namespace) as driver:
-            before = await settle(driver, resources)  # the API server has yet to see what was planted
+            await plant_idle(stage, driver, world, template, resources, sites=sites)
+            before = await driver.list_versions()
             since = stage.simulator.last_call()
             took, operator = await cold_start(driver, world, resources // 2, idle=_QUIET)
             pages = await _one_round(stage, since, resources)

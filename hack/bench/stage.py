@@ -12,7 +12,7 @@ from typing import Any, Final
 from unittest import mock
 
 from control_plane import ControlPlane
-from driver import Driver, in_parallel, open_driver
+from driver import open_driver
 from gobuild import GoModule, user_cache
 from sizes import Sizes
 from support.api import Api
@@ -99,15 +99,6 @@ def status_of(template: str, world: World, number: int, *, sites: int = 1) -> An
     for name, value in values_of(world, number, sites=sites).items():
         template = template.replace(name, value)
     return json.loads(template)
-
-
-async def make_idle(driver: Driver, world: World, template: str, numbers: range, *, sites: int = 1) -> None:
-    """Make ESA jobs that are through, and resources that say so: for these nothing is to be done."""
-    seed(world, numbers, sites=sites, urlSubmitted=10, taskSubmitted=10)
-    await in_parallel(
-        driver.create(number, world.esa_id(number), "t0", status_of(template, world, number, sites=sites))
-        for number in numbers
-    )
 
 
 def others() -> dict[str, list[str]]:

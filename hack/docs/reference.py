@@ -3,7 +3,6 @@
 Of a page only what stands below its mark is written; what stands above it is written by people.
 """
 
-import difflib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import rooms_picture
 import screen_picture
 import settings_page
 import state_picture
+from generated import write_or_compare
 from pages import DOCS, INDEX, ROOT, listed
 
 MARK: Final = "<!-- Everything below is written by `make reference`. -->\n"
@@ -67,21 +67,7 @@ def _page(path: Path, below: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the files, or show how they differ."""
-    drifted = 0
-    for path, wanted in files().items():
-        found = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if found == wanted:
-            continue
-        if "--check" not in arguments:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(wanted, encoding="utf-8")
-            continue
-        drifted = 1
-        name = str(path.relative_to(ROOT))
-        after = f"{name} (`make reference`)"
-        lines = difflib.unified_diff(found.splitlines(), wanted.splitlines(), name, after, lineterm="", n=1)
-        sys.stdout.write("\n".join(lines) + "\n")
-    return drifted
+    return write_or_compare(files(), ROOT, "make reference", compare="--check" in arguments)
 
 
 if __name__ == "__main__":

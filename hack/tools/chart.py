@@ -4,7 +4,6 @@ The CRD comes from `crds/`, alerts and dashboard from `deploy/monitoring/`, the 
 and values.schema.json come from the comments of values.yaml.
 """
 
-import difflib
 import json
 import re
 import sys
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from generated import write_or_compare
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "deploy" / "helm" / "esa-preload-operator"
@@ -153,21 +154,7 @@ def files() -> dict[Path, str]:
 
 def main(arguments: list[str]) -> int:
     """Write the files, or show how they differ."""
-    drifted = 0
-    for path, wanted in files().items():
-        found = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if found == wanted:
-            continue
-        if "--check" not in arguments:
-            path.write_text(wanted, encoding="utf-8")
-            continue
-        drifted = 1
-        name = str(path.relative_to(ROOT))
-        lines = difflib.unified_diff(
-            found.splitlines(), wanted.splitlines(), name, f"{name} (`make chart`)", lineterm=""
-        )
-        sys.stdout.write("\n".join(lines) + "\n")
-    return drifted
+    return write_or_compare(files(), ROOT, "make chart", compare="--check" in arguments)
 
 
 if __name__ == "__main__":
